@@ -1,0 +1,29 @@
+"""AWS Lambda's asynchronous invocation inside any WSGI application.
+
+The names here are the public ones. Optional rooms are imported by those who want them:
+`invokeasync_wsgi.flask` (needs Flask), `invokeasync_wsgi.gunicorn`, `invokeasync_wsgi.testing`.
+"""
+
+from .clock import Clock as Clock
+from .clock import ScaledClock as ScaledClock
+from .clock import SystemClock as SystemClock
+from .context import Context as Context
+from .errors import AWSError as AWSError
+from .errors import ConfigurationError as ConfigurationError
+from .errors import ExecutorClosed as ExecutorClosed
+from .errors import ExecutorError as ExecutorError
+from .errors import InvokeAsyncError as InvokeAsyncError
+from .errors import QueueFull as QueueFull
+from .executors import Executor as Executor
+from .executors.callback import CallbackExecutor as CallbackExecutor
+from .executors.inline import InlineExecutor as InlineExecutor
+from .executors.threads import ThreadsExecutor as ThreadsExecutor
+from .functions import Function as Function
+from .functions import Functions as Functions
+from .invocation import Invocation as Invocation
+from .invocation import Outcome as Outcome
+from .process import drain_on_sigterm as drain_on_sigterm
+from .service import run_attempt as run_attempt
+from .wsgi import InvokeAsyncMiddleware as InvokeAsyncMiddleware
+
+__version__ = "0.1.0"

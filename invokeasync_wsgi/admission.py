@@ -1,0 +1,68 @@
+"""Is there room for one more? And what a caller hears when there is not.
+
+Lambda answers 429 with a ``Reason`` and ``Retry-After`` when it has no capacity, and boto3 and the
+other SDKs try again by themselves. Everything that is not a question of capacity (an executor that
+raises, a process that is ending) is a 5xx: nothing was accepted, so trying again duplicates
+nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from .errors import (
+    AWSError,
+    ExecutorClosed,
+    QueueFull,
+    ServiceException,
+    ServiceUnavailableException,
+    TooManyRequestsException,
+)
+from .process import PerProcess
+
+logger = logging.getLogger(__name__)
+
+
+class Gate:
+    """Lets a bounded number of synchronous invocations of this process through at a time."""
+
+    def __init__(self, places: int) -> None:
+        self._places = PerProcess(lambda: threading.BoundedSemaphore(places) if places else None)
+
+    def enter(self) -> None:
+        """Take a place; whoever takes one calls `leave` once.
+
+        Raises:
+            TooManyRequestsException: there is none.
+        """
+        places = self._places.get()
+        if places is None or not places.acquire(blocking=False):
+            raise too_many_requests(1)
+
+    def leave(self) -> None:
+        """Give the place back, from any thread."""
+        places = self._places.get()
+        if places is not None:
+            places.release()
+
+
+def refusal(exc: Exception, function_name: str) -> AWSError:
+    """What the caller is told when an executor raised ``exc`` instead of taking an event."""
+    if isinstance(exc, AWSError):
+        return exc
+    if isinstance(exc, QueueFull):
+        return too_many_requests(exc.retry_after_s)
+    if isinstance(exc, ExecutorClosed):
+        return ServiceUnavailableException(str(exc))
+    logger.error("no event for function %s was accepted", function_name, exc_info=exc)
+    return ServiceException("The event could not be accepted. Try again.")
+
+
+def too_many_requests(retry_after_s: int) -> TooManyRequestsException:
+    """AWS's answer for want of capacity, its text and spelling as recorded."""
+    return TooManyRequestsException(
+        "Rate Exceeded.",
+        reason="ConcurrentInvocationLimitExceeded",
+        headers=[("Retry-After", str(retry_after_s))],
+    )

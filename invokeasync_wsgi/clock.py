@@ -1,0 +1,95 @@
+"""Time, as an argument: the only module that asks the operating system what time it is.
+
+Everything that waits or looks at the time takes a `Clock`. Production uses `SystemClock`; tests
+use `invokeasync_wsgi.testing.FakeClock` and move it by hand; `ScaledClock` lets a real server live
+through Lambda's minutes and hours in seconds.
+
+Nothing is made at import: locks belong to an `Alarm`, which is made after the fork by whoever
+waits on it, with the names looked up then, so that gevent's monkey patching is seen.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Protocol
+
+
+class Alarm(Protocol):
+    """Something one thread waits on and any thread sets. Stays set until cleared."""
+
+    def set(self) -> None:
+        """Wake whoever waits. Safe from any thread."""
+
+    def clear(self) -> None:
+        """Forget that it was set."""
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until set, at most ``timeout_s`` seconds of this clock; say whether it is set."""
+
+
+class Clock(Protocol):
+    """Where the time comes from. Implementations are safe to share between threads."""
+
+    def time(self) -> float:
+        """Seconds since the epoch: for what is recorded or shown."""
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards: for deadlines and durations."""
+
+    def alarm(self) -> Alarm:
+        """A new `Alarm` whose waits are measured by this clock."""
+
+
+class SystemClock:
+    """The operating system's time."""
+
+    monotonic = staticmethod(time.monotonic)
+    time = staticmethod(time.time)  # last: below it, the name means this
+
+    def alarm(self) -> Alarm:
+        """An alarm on a `threading.Event`."""
+        return _SystemAlarm(1.0)
+
+
+class ScaledClock:
+    """Time that runs ``factor`` times as fast, from the moment of construction.
+
+    For trying waits, ages and leases on a real server: with a factor of 60, Lambda's one-minute
+    retry comes after a second. Every process of a deployment must use the same factor, and times
+    recorded by one run mean nothing to the next.
+    """
+
+    def __init__(self, factor: float) -> None:
+        if not factor > 0:
+            raise ValueError(f"a clock's factor must be above 0, not {factor!r}")
+        self._factor = factor
+        self._started = (time.time(), time.monotonic())
+
+    def time(self) -> float:
+        """Seconds since the epoch, counted ``factor`` times as fast since the start."""
+        return self._started[0] + (time.monotonic() - self._started[1]) * self._factor
+
+    def monotonic(self) -> float:
+        """Seconds, counted ``factor`` times as fast."""
+        return time.monotonic() * self._factor
+
+    def alarm(self) -> Alarm:
+        """An alarm whose waits are ``factor`` times shorter than they say."""
+        return _SystemAlarm(self._factor)
+
+
+class _SystemAlarm:
+    """A `threading.Event` whose timeouts are divided by a factor."""
+
+    def __init__(self, factor: float) -> None:
+        self._event = threading.Event()
+        self._factor = factor
+        self.set = self._event.set
+        self.clear = self._event.clear
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        if timeout_s is None:
+            return self._event.wait()
+        # Longer waits than the platform's lock can express are cut; waiters look again anyway.
+        return self._event.wait(min(max(timeout_s, 0) / self._factor, threading.TIMEOUT_MAX))

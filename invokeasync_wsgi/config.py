@@ -1,0 +1,202 @@
+"""Every setting: its name, default, unit, reason and allowed values, in one place.
+
+`Settings` is what all doors take. The middleware's keyword arguments are its fields; the Flask
+extension and the command line read the same fields as ``INVOKEASYNC_<FIELD>`` from ``app.config``
+and the environment through `read_settings`. A value that exists is legal: construction refuses the
+rest, naming the setting, the value and what is allowed.
+
+Pure: nothing here reads the environment by itself.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from . import names
+from .errors import ConfigurationError
+
+#: Before a setting's name in ``app.config`` and in the environment.
+PREFIX = "INVOKEASYNC_"
+
+_KIB = 1024
+_MIB = 1024 * _KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsyncSettings:
+    """How failed asynchronous invocations are retried: Lambda's EventInvokeConfig."""
+
+    #: Attempts after the first: 0 to 2, as on Lambda, which makes two.
+    maximum_retry_attempts: int = 2
+    #: Seconds after which an event is given up: 60 to 21600 (six hours, the default), as on Lambda.
+    maximum_event_age_s: int = 21600
+    #: Seconds before the second and before the third attempt. Lambda's one and two minutes.
+    retry_waits_s: tuple[float, ...] = (60.0, 120.0)
+
+    def __post_init__(self) -> None:
+        _in_range("maximum_retry_attempts", self.maximum_retry_attempts, 0, 2)
+        _in_range("maximum_event_age_s", self.maximum_event_age_s, 60, 21600)
+        if not self.retry_waits_s or not all(wait_s >= 0 for wait_s in self.retry_waits_s):
+            _refuse("retry_waits_s", self.retry_waits_s, "one or more numbers, none below 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an application may choose. All sizes in bytes, all times in seconds.
+
+    Raises:
+        ConfigurationError: a value is not allowed, or ``auth`` was not given.
+    """
+
+    #: How callers are authenticated. No default, so that no door stands open by accident.
+    #: ``"none"``: anybody who can reach the server may invoke any function.
+    auth: str | None = None
+    #: Where accepted events go: a URL such as ``"threads:?workers=8"``, or an executor.
+    executor: Any = "threads:"
+    #: The region in the functions' ARNs; names with another one are not found here.
+    region: str = "us-east-1"
+    #: The account in the functions' ARNs: 12 digits.
+    account_id: str = "123456789012"
+    #: Largest body of InvokeAsync. Lambda's documentation says 256 KB.
+    max_invoke_async_bytes: int = 256 * _KIB
+    #: Largest payload of Invoke with type Event. Lambda's limit since October 2025.
+    max_event_bytes: int = _MIB
+    #: Largest payload of Invoke with type RequestResponse.
+    max_request_bytes: int = 6 * _MIB
+    #: Largest result of a function; a larger one is a function error. Lambda's 6 MiB and 100.
+    max_response_bytes: int = 6 * _MIB + 100
+    #: Synchronous invocations at once in one process, each in a thread of its own; more get 429.
+    #: Those past their deadline count until their thread ends.
+    sync_concurrency: int = 32
+    #: See `AsyncSettings`; a function's own value wins.
+    maximum_retry_attempts: int = 2
+    #: See `AsyncSettings`; a function's own value wins.
+    maximum_event_age_s: int = 21600
+    #: See `AsyncSettings`.
+    retry_waits_s: tuple[float, ...] = (60.0, 120.0)
+    #: Whether handlers' ``print`` and ``logging`` output is kept with the attempt. It reaches the
+    #: process's own streams either way. Off: ``sys.stdout`` and the log record factory are left
+    #: alone and ``X-Amz-Log-Type: Tail`` shows the START, END and REPORT lines only.
+    capture_output: bool = True
+    #: What is kept of one attempt's output: its last 64 KiB.
+    max_log_bytes: int = 64 * _KIB
+
+    def __post_init__(self) -> None:
+        if self.auth != "none":
+            raise ConfigurationError(
+                f"auth={self.auth!r}: say how callers are authenticated. The one choice so far is "
+                "auth='none': everybody who reaches the server may invoke every function"
+            )
+        if not names.is_region(self.region):
+            _refuse("region", self.region, "an AWS region, such as 'us-east-1'")
+        if not names.is_account_id(self.account_id):
+            _refuse("account_id", self.account_id, "a string of 12 digits")
+        for name in _SIZES:
+            _in_range(name, getattr(self, name), 1, None)
+        _in_range("sync_concurrency", self.sync_concurrency, 0, None)
+        self.async_settings()
+
+    def async_settings(self) -> AsyncSettings:
+        """The defaults for functions that say nothing about retries."""
+        return AsyncSettings(
+            maximum_retry_attempts=self.maximum_retry_attempts,
+            maximum_event_age_s=self.maximum_event_age_s,
+            retry_waits_s=self.retry_waits_s,
+        )
+
+
+_SIZES = (
+    "max_invoke_async_bytes",
+    "max_event_bytes",
+    "max_request_bytes",
+    "max_response_bytes",
+    "max_log_bytes",
+)
+
+
+def make_settings(**values: Any) -> Settings:
+    """`Settings` from keyword arguments, with the nearest name for one that does not exist."""
+    known = [field.name for field in fields(Settings)]
+    for name in values:
+        if name not in known:
+            raise ConfigurationError(unknown("setting", name, known))
+    return Settings(**values)
+
+
+def read_settings(*sources: Mapping[str, object]) -> dict[str, Any]:
+    """Fields of `Settings` from mappings keyed ``INVOKEASYNC_<FIELD>``; the first to name one wins.
+
+    Args:
+        sources: such as ``app.config`` and ``os.environ``. Text is converted to the setting's
+            type: ``"true"`` or ``"0"`` for a flag, ``"60,120"`` for a list.
+
+    Raises:
+        ConfigurationError: a key with the prefix is no setting, or its text cannot be converted.
+    """
+    converters = {field.name: _FROM_TEXT[str(field.type)] for field in fields(Settings)}
+    known = [PREFIX + name.upper() for name in converters]
+    values: dict[str, Any] = {}
+    for source in sources:
+        for key, value in source.items():
+            if not key.startswith(PREFIX):
+                continue
+            if key not in known:
+                raise ConfigurationError(unknown("setting", key, known))
+            name = key.removeprefix(PREFIX).lower()
+            if name in values:
+                continue
+            if isinstance(value, str):
+                try:
+                    value = converters[name](value)
+                except ValueError as exc:
+                    raise ConfigurationError(f"{key}={value!r}: {exc}") from exc
+            values[name] = value
+    return values
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """The text for a name that is not among the known ones, with the nearest of them.
+
+    >>> unknown("setting", "regoin", ["region", "auth"])
+    "there is no setting 'regoin'; did you mean 'region'?"
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+    return f"there is no {kind} {name!r}; {hint}"
+
+
+def _flag(text: str) -> bool:
+    try:
+        return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+    except KeyError:
+        raise ValueError("neither 'true' (or '1') nor 'false' (or '0')") from None
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+#: By the annotation of the field, which `__future__` keeps as text.
+_FROM_TEXT: Mapping[str, Callable[[str], object]] = {
+    "str": str,
+    "str | None": str,
+    "Any": str,
+    "int": int,
+    "bool": _flag,
+    "tuple[float, ...]": _numbers,
+}
+
+
+def _in_range(name: str, value: object, low: int, high: int | None) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < low or (high is not None and value > high):  # type: ignore[operator]
+        allowed = f"{low} to {high}" if high is not None else f"{low} or more"
+        _refuse(name, value, f"a whole number, {allowed}")
+
+
+def _refuse(name: str, value: object, allowed: str) -> None:
+    raise ConfigurationError(f"{name}={value!r}: it must be {allowed}")

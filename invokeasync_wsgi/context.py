@@ -1,0 +1,151 @@
+"""The context object that handlers get, with the attributes of AWS's Python runtime.
+
+Names, types and oddities are those of awslambdaric 4.2: ``memory_limit_in_mb`` is a string,
+``client_context`` is ``None`` when none was sent, ``identity`` is always an object.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from .clock import Clock
+from .invocation import Invocation
+from .process import PerProcess
+
+
+class Context:
+    """What a handler may know of its invocation. One for each attempt."""
+
+    __slots__ = (
+        "_clock",
+        "_deadline",
+        "_invocation",
+        "_memory_limit_in_mb",
+        "function_version",
+        "invoked_function_arn",
+    )
+
+    def __init__(
+        self,
+        invocation: Invocation,
+        *,
+        function_version: str,
+        invoked_function_arn: str,
+        memory_limit_in_mb: int,
+        deadline: float,
+        clock: Clock,
+    ) -> None:
+        #: The version that runs: ``$LATEST`` or a number.
+        self.function_version = function_version
+        #: The ARN as it was invoked: with a qualifier only when the caller named one.
+        self.invoked_function_arn = invoked_function_arn
+        self._invocation = invocation
+        self._memory_limit_in_mb = memory_limit_in_mb
+        self._deadline = deadline
+        self._clock = clock
+
+    @property
+    def aws_request_id(self) -> str:
+        """The request id: the same for every attempt, so a key for doing things only once."""
+        return self._invocation.request_id
+
+    @property
+    def function_name(self) -> str:
+        """The bare name of the function."""
+        return self._invocation.function_name
+
+    @property
+    def memory_limit_in_mb(self) -> str:
+        """The function's memory setting: a string, as on Lambda."""
+        return str(self._memory_limit_in_mb)
+
+    @property
+    def log_group_name(self) -> str:
+        """``/aws/lambda/<function name>``."""
+        return f"/aws/lambda/{self.function_name}"
+
+    @property
+    def log_stream_name(self) -> str:
+        """``YYYY/MM/DD/[version]<32 hex digits>``, the digits being this process's."""
+        day = time.strftime("%Y/%m/%d", time.gmtime(self._clock.time()))
+        return f"{day}/[{self.function_version}]{_process_digits.get()}"
+
+    @property
+    def tenant_id(self) -> str | None:
+        """``X-Amz-Tenant-Id`` as sent."""
+        return self._invocation.tenant_id
+
+    @property
+    def client_context(self) -> ClientContext | None:
+        """``X-Amz-Client-Context``, or ``None`` when none was sent."""
+        text = self._invocation.client_context
+        return None if text is None else ClientContext(json.loads(text))
+
+    @property
+    def identity(self) -> CognitoIdentity:
+        """Always there, and without values: no Cognito stands before us."""
+        return CognitoIdentity()
+
+    @property
+    def trace_id(self) -> str | None:
+        """``X-Amzn-Trace-Id`` as sent. Ours: Lambda has it in ``_X_AMZN_TRACE_ID``, which belongs
+        to a whole process, and several invocations share this one."""
+        return self._invocation.trace_id
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until the deadline, never below 0."""
+        return max(int((self._deadline - self._clock.monotonic()) * 1000), 0)
+
+    def log(self, message: object) -> None:
+        """Write ``message`` to the log as it is, without a line end, as Lambda does."""
+        sys.stdout.write(str(message))
+
+    def __repr__(self) -> str:
+        return (
+            f"<Context of {self.function_name}:{self.function_version}, "
+            f"request {self.aws_request_id}>"
+        )
+
+
+class ClientContext:
+    """The three members that mobile SDKs send; what is missing is ``None``."""
+
+    __slots__ = ("client", "custom", "env")
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.custom = values.get("custom")
+        self.env = values.get("env")
+        client = values.get("client")
+        self.client = Client(client) if isinstance(client, dict) else None
+
+
+class Client:
+    """The calling application, as it describes itself; what is missing is ``None``."""
+
+    __slots__ = (
+        "app_package_name",
+        "app_title",
+        "app_version_code",
+        "app_version_name",
+        "installation_id",
+    )
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        for name in self.__slots__:
+            setattr(self, name, values.get(name))
+
+
+class CognitoIdentity:
+    """Who called through Cognito: never anybody here."""
+
+    __slots__ = ()
+
+    cognito_identity_id: str | None = None
+    cognito_identity_pool_id: str | None = None
+
+
+_process_digits = PerProcess(lambda: os.urandom(16).hex())

@@ -1,0 +1,375 @@
+"""A bounded pool of threads in this process, in front of a store in memory.
+
+Worker threads and one timekeeper start with the first event of each process, so they exist after
+every fork and nowhere else. All are daemons: the drain decides how the process ends, not they.
+
+Three ways on which an event leaves a worker:
+
+* the handler returns in time: its decision is carried out, the worker takes the next event;
+* the handler is past its deadline: the timekeeper ends the attempt. Python cannot stop the thread,
+  so it is *lost* until the handler returns by itself. A new worker takes its place as long as no
+  more than ``max_lost`` are lost at once; after that the pool is smaller, down to nothing, until
+  handlers return. `ThreadsExecutor.stats` tells how many are lost;
+* the drain's time is up: its request id is logged.
+
+What an event survives: the end of its request, and a graceful stop of the server as long as the
+drain's time suffices. Not ``kill -9``, and no power cut.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import math
+import queue
+import threading
+from typing import NamedTuple
+
+from .. import process
+from ..clock import Clock
+from ..errors import ConfigurationError, ExecutorClosed
+from ..invocation import Invocation
+from ..retry import Decision, RetryAt
+from ..store import Store
+from ..store.memory import MemoryStore
+from . import AttemptToRun, Begin
+
+logger = logging.getLogger(__name__)
+
+
+class Stats(NamedTuple):
+    """What a pool of one process is doing."""
+
+    #: Threads that take events.
+    workers: int
+    #: Threads whose attempt has timed out and whose handler has not returned.
+    lost: int
+    #: Events that wait, those for a retry included.
+    waiting: int
+    #: Events whose attempt is running.
+    running: int
+
+
+class ThreadsExecutor:
+    """Runs events in ``workers`` threads of each process.
+
+    Args:
+        workers: attempts at once in one process. Eight suit handlers that wait for others;
+            handlers that compute belong in another process.
+        max_waiting: events that may wait in one process; more get 429.
+        max_lost: threads that may be lost to handlers past their deadline and still be replaced.
+    """
+
+    promise = "the request, and a graceful stop; not the death of the process"
+
+    def __init__(self, *, workers: int = 8, max_waiting: int = 1000, max_lost: int = 32) -> None:
+        for name, value, low in (
+            ("workers", workers, 1),
+            ("max_waiting", max_waiting, 1),
+            ("max_lost", max_lost, 0),
+        ):
+            if not isinstance(value, int) or value < low:
+                raise ConfigurationError(
+                    f"threads: {name}={value!r}: it must be a whole number, {low} or more"
+                )
+        self._workers = workers
+        self._max_waiting = max_waiting
+        self._max_lost = max_lost
+        self._pools = process.PerProcess(self._make_pool)
+
+    def start(self, begin: Begin, clock: Clock) -> None:
+        """See `Executor.start`. No thread starts before the first event."""
+        self._begin = begin
+        self._clock = clock
+
+    def submit(self, invocation: Invocation) -> None:
+        """Put the event into this process's queue.
+
+        Raises:
+            QueueFull: ``max_waiting`` events wait already.
+            ExecutorClosed: this process is draining.
+            RuntimeError: no thread can be started.
+        """
+        self._pools.get().submit(invocation)
+
+    def drain(self, timeout_s: float) -> None:
+        """See `Executor.drain`. Events that wait for a retry get their next attempts at once."""
+        pool = self._pools.peek()
+        if pool is not None:
+            pool.drain(timeout_s)
+
+    def close(self) -> None:
+        """See `Executor.close`. Threads end after the attempt they are running."""
+        self.drain(0)
+
+    def stats(self) -> Stats:
+        """What this process's pool is doing now."""
+        pool = self._pools.peek()
+        return Stats(0, 0, 0, 0) if pool is None else pool.stats()
+
+    def _make_pool(self) -> _Pool:
+        return _Pool(
+            MemoryStore(max_waiting=self._max_waiting),
+            begin=self._begin,
+            clock=self._clock,
+            size=self._workers,
+            max_lost=self._max_lost,
+        )
+
+
+class _Worker:
+    """A thread of the pool."""
+
+    __slots__ = ("running",)
+
+    def __init__(self) -> None:
+        #: The attempt it is running, and of what. One assignment, so readers need no lock.
+        self.running: tuple[AttemptToRun, Invocation] | None = None
+
+
+class _Pool:
+    """The threads of one process, and the store they serve."""
+
+    def __init__(
+        self, store: Store, *, begin: Begin, clock: Clock, size: int, max_lost: int
+    ) -> None:
+        self._store = store
+        self._begin = begin
+        self._clock = clock
+        self._size = size
+        self._max_lost = max_lost
+        #: A token for each event that may be claimed: workers sleep on it.
+        self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()
+        #: Guards everything below but `_wakes_at`.
+        self._lock = threading.Lock()
+        self._workers: set[_Worker] = set()
+        self._lost = 0
+        #: A heap of the times at which workers are to be woken for a retry.
+        self._dues: list[float] = []
+        self._started = False
+        self._draining = False
+        self._stopping = False
+        #: Wakes the timekeeper; when it wakes by itself, in seconds of the monotonic clock.
+        self._timekeeper = clock.alarm()
+        self._wakes_at = -math.inf
+        #: Set while draining when nothing is left to do.
+        self._empty = clock.alarm()
+
+    def submit(self, invocation: Invocation) -> None:
+        with self._lock:
+            # Under the lock the drain's check of the store and ours cannot pass each other.
+            if self._draining:
+                raise ExecutorClosed("This process is shutting down. Try again.")
+            if not self._started:
+                self._start_threads()
+            self._store.add(invocation)
+        self._tokens.put(None)
+
+    def drain(self, timeout_s: float) -> None:
+        deadline = self._clock.monotonic() + timeout_s
+        with self._lock:
+            self._draining = True
+            for _ in range(self._store.counts().waiting):
+                self._tokens.put(None)
+        self._wait_until_empty(deadline)
+        with self._lock:
+            self._stopping = True
+            for _ in self._workers:
+                self._tokens.put(None)
+        self._timekeeper.set()
+        process.disarm(self.drain)
+        unfinished = self._store.unfinished()
+        if unfinished:
+            logger.error(
+                "%d accepted events were not finished: requests %s",
+                len(unfinished),
+                ", ".join(unfinished),
+            )
+
+    def stats(self) -> Stats:
+        with self._lock:
+            workers, lost = len(self._workers), self._lost
+        return Stats(workers, lost, *self._store.counts())
+
+    # --- starting -----------------------------------------------------------------------------
+
+    def _start_threads(self) -> None:
+        """Start everything at once, so that a failure shows before anything was accepted."""
+        while len(self._workers) < self._size:
+            self._start_worker()
+        self._start_thread("timekeeper", self._keep_time)
+        process.arm(self.drain)
+        self._started = True
+
+    def _start_worker(self) -> None:
+        worker = _Worker()
+        self._workers.add(worker)
+        try:
+            self._start_thread("worker", self._work, worker)
+        except BaseException:
+            self._workers.discard(worker)
+            raise
+
+    def _start_thread(self, name: str, target: object, *args: object) -> None:
+        threading.Thread(
+            target=target,  # type: ignore[arg-type]
+            args=args,
+            name=f"invokeasync-{name}",
+            daemon=True,
+        ).start()
+
+    # --- workers ------------------------------------------------------------------------------
+
+    def _work(self, worker: _Worker) -> None:
+        while True:
+            self._tokens.get()
+            if self._stopping:
+                return
+            # While draining, nothing is worth waiting for: everything is due.
+            now = math.inf if self._draining else self._clock.time()
+            invocation = self._store.claim(now=now)
+            if invocation is not None and not self._run(worker, invocation):
+                return
+
+    def _run(self, worker: _Worker, invocation: Invocation) -> bool:
+        """Run one attempt; say whether this thread goes on as a worker."""
+        decision: Decision | None = None
+        try:
+            attempt = self._begin(invocation)
+            worker.running = attempt, invocation
+            if attempt.deadline < self._wakes_at:
+                self._timekeeper.set()
+            decision = attempt.run()
+        except BaseException:
+            logger.exception("an attempt of request %s could not be run", invocation.request_id)
+            worker.running = None
+            self._finish(invocation)
+            return True
+        worker.running = None
+        if decision is None:
+            return self._return_of(worker)
+        self._carry_out(decision, invocation)
+        return True
+
+    def _return_of(self, worker: _Worker) -> bool:
+        """A lost thread's handler has returned: is there a place for it among the workers?"""
+        with self._lock:
+            self._lost -= 1
+            if len(self._workers) >= self._size or self._stopping:
+                return False
+            self._workers.add(worker)
+            return True
+
+    def _carry_out(self, decision: Decision, invocation: Invocation) -> None:
+        if not isinstance(decision, RetryAt):
+            self._finish(invocation)
+            return
+        self._store.requeue(invocation, attempt=invocation.attempt + 1, due=decision.due)
+        with self._lock:
+            heapq.heappush(self._dues, decision.due)
+            draining = self._draining
+        if draining:
+            self._tokens.put(None)
+        else:
+            self._timekeeper.set()
+
+    def _finish(self, invocation: Invocation) -> None:
+        self._store.finish(invocation)
+        if self._draining and not any(self._store.counts()):
+            self._empty.set()
+
+    # --- time ---------------------------------------------------------------------------------
+
+    def _keep_time(self) -> None:
+        """Wake workers for events that become due, and end attempts past their deadline.
+
+        Sleeps until the next of these. A worker wakes it only when its attempt ends earlier than
+        that: once after a pause, not once for each attempt.
+        """
+        while not self._stopping:
+            self._timekeeper.clear()
+            # From here on workers set the alarm; those that began earlier are seen below.
+            self._wakes_at = math.inf
+            wait_s = min(self._until_next_due(), self._until_next_deadline())
+            self._wakes_at = self._clock.monotonic() + wait_s
+            self._timekeeper.wait(None if wait_s == math.inf else wait_s)
+
+    def _until_next_due(self) -> float:
+        """Seconds until an event is due again; each that is due now gets its token."""
+        now = self._clock.time()
+        with self._lock:
+            while self._dues and self._dues[0] <= now:
+                heapq.heappop(self._dues)
+                self._tokens.put(None)
+            return self._dues[0] - now if self._dues else math.inf
+
+    def _until_next_deadline(self) -> float:
+        """Seconds until the next running attempt's deadline; those past theirs are ended."""
+        now = self._clock.monotonic()
+        nearest = math.inf
+        with self._lock:
+            workers = list(self._workers)
+        for worker in workers:
+            running = worker.running
+            if running is None:
+                continue
+            if running[0].deadline > now:
+                nearest = min(nearest, running[0].deadline)
+                continue
+            try:
+                self._expire(worker, *running)
+            except Exception:
+                logger.exception("the end of a timed-out attempt failed")
+        return nearest - now
+
+    def _expire(self, worker: _Worker, attempt: AttemptToRun, invocation: Invocation) -> None:
+        with self._lock:
+            # Counted before it ends: its thread may come back at any moment after.
+            self._lost += 1
+            self._workers.discard(worker)
+        decision = attempt.expire()
+        if decision is None:  # it returned just now
+            with self._lock:
+                self._lost -= 1
+                self._workers.add(worker)
+            return
+        self._replace_lost_worker()
+        self._carry_out(decision, invocation)
+
+    def _replace_lost_worker(self) -> None:
+        with self._lock:
+            lost = self._lost
+            if lost <= self._max_lost and len(self._workers) < self._size:
+                try:
+                    self._start_worker()
+                except RuntimeError:
+                    logger.exception("a lost worker could not be replaced")
+            workers = len(self._workers)
+        logger.error(
+            "a handler is past its deadline and keeps its thread: %d lost, %d of %d workers left",
+            lost,
+            workers,
+            self._size,
+        )
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def _wait_until_empty(self, deadline: float) -> None:
+        """Wait for the last event, whatever the server throws at us meanwhile.
+
+        gunicorn's gevent worker raises SystemExit into the main greenlet shortly after INT and
+        QUIT; an impatient operator presses ctrl-C twice.
+        """
+        interrupted = False
+        while any(self._store.counts()):
+            remaining_s = deadline - self._clock.monotonic()
+            if remaining_s <= 0:
+                return
+            try:
+                self._empty.wait(remaining_s)
+            except SystemExit:
+                continue
+            except KeyboardInterrupt:
+                if interrupted:
+                    return
+                interrupted = True

@@ -1,0 +1,66 @@
+"""Which executor a setting means: ``"threads:?workers=8"``, or an instance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, cast
+from urllib.parse import parse_qsl, urlsplit
+
+from ..config import unknown
+from ..errors import ConfigurationError
+from . import Executor
+from .inline import InlineExecutor
+from .threads import ThreadsExecutor
+
+
+class _Kind(NamedTuple):
+    make: Callable[..., Executor]
+    #: The options that may stand in the URL's query, and what their text becomes.
+    options: Mapping[str, Callable[[str], Any]]
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "inline": _Kind(InlineExecutor, {"when": str}),
+    "threads": _Kind(ThreadsExecutor, {"workers": int, "max_waiting": int, "max_lost": int}),
+}
+
+
+def make_executor(setting: object) -> Executor:
+    """The executor that a setting means: an instance is taken as it is, a URL is looked up.
+
+    >>> type(make_executor("inline:?when=after")).__name__
+    'InlineExecutor'
+
+    Raises:
+        ConfigurationError: no such executor, or an option it does not have or cannot use.
+    """
+    if not isinstance(setting, str):
+        missing = [
+            name
+            for name in ("start", "submit", "drain", "close")
+            if not callable(getattr(setting, name, None))
+        ]
+        if missing or isinstance(setting, type):
+            raise ConfigurationError(
+                f"executor={setting!r}: it must be a URL such as 'threads:' or an executor; this "
+                f"has no usable {', '.join(missing) or 'state: it is a class, not an instance'}"
+            )
+        return cast(Executor, setting)
+    url = urlsplit(setting)
+    kind = _KINDS.get(url.scheme)
+    if kind is None or url.netloc or url.path or url.fragment:
+        raise ConfigurationError(
+            f"executor={setting!r}: {unknown('executor', url.scheme or setting, _KINDS)}. "
+            "Its form is 'threads:?workers=8'"
+        )
+    options: dict[str, Any] = {}
+    for name, text in parse_qsl(url.query, keep_blank_values=True):
+        if name not in kind.options:
+            raise ConfigurationError(
+                f"executor={setting!r}: {unknown('option', name, kind.options)}"
+            )
+        try:
+            options[name] = kind.options[name](text)
+        except ValueError as exc:
+            raise ConfigurationError(f"executor={setting!r}: {name}: {exc}") from exc
+    return kind.make(**options)

@@ -1,0 +1,153 @@
+"""The Flask door: Lambda's invoke calls inside a Flask application, in a line.
+
+::
+
+    invoke_async = InvokeAsync()
+
+    @invoke_async.function("thumbnail", timeout_s=30)
+    def thumbnail(event, context): ...
+
+    def create_app():
+        app = Flask(__name__)
+        app.config["INVOKEASYNC_AUTH"] = "none"
+        invoke_async.init_app(app)
+        return app
+
+Handlers run inside an application context: ``current_app``, ``g`` and ``teardown_appcontext`` work
+as in a command, and there is no request. The extension wraps ``app.wsgi_app``, so the invoke paths
+are answered before Flask sees them: ``before_request``, ``errorhandler`` and ``MAX_CONTENT_LENGTH``
+do not apply to them. ``ProxyFix`` belongs around it: apply it after `InvokeAsync.init_app`.
+
+One extension serves any number of applications; what belongs to one of them is under
+``app.extensions["invokeasync"]``. Nothing is started before the first event of each process.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from typing import Any, cast
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup
+
+from .clock import Clock
+from .config import PREFIX, Settings, read_settings
+from .errors import AWSError
+from .functions import Functions
+from .process import DEFAULT_DRAIN_TIMEOUT_S
+from .wsgi import InvokeAsyncMiddleware
+
+_EXTENSION = "invokeasync"
+
+
+class InvokeAsync:
+    """The extension.
+
+    Args:
+        app: an application to set up at once: the same as calling `init_app`.
+        functions: a registry to use; a new one by default.
+        clock: what measures time; the system's by default.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        functions: Functions | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        #: The functions of every application that this extension is set up on.
+        self.functions = Functions() if functions is None else functions
+        #: Registers the decorated callable: see `Functions.function`.
+        self.function = self.functions.function
+        #: Registers a callable or an import string: see `Functions.add`.
+        self.add = self.functions.add
+        self._clock = clock
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask, **settings: Any) -> None:
+        """Serve the invoke calls of ``app``.
+
+        Settings are read here, once: from the arguments, then ``app.config``, then the
+        environment, the latter two under ``INVOKEASYNC_<FIELD>``. What was chosen stands in
+        ``app.config`` afterwards; changing it there has no effect.
+
+        Args:
+            app: the application.
+            settings: fields of `config.Settings`.
+
+        Raises:
+            ConfigurationError: a setting is unknown or cannot be used, or ``auth`` is not set.
+            RuntimeError: the application is set up already.
+        """
+        if _EXTENSION in app.extensions:
+            raise RuntimeError(
+                "This Flask application has an InvokeAsync extension already. Did you call "
+                "init_app twice, or create two extensions? One serves all functions."
+            )
+        values = {**read_settings(app.config, os.environ), **settings}
+        middleware = InvokeAsyncMiddleware(
+            app.wsgi_app,
+            self.functions,
+            clock=self._clock,
+            surroundings=app.app_context,
+            **values,
+        )
+        for field in fields(Settings):
+            chosen = getattr(middleware.service.settings, field.name)
+            app.config[PREFIX + field.name.upper()] = chosen
+        app.extensions[_EXTENSION] = middleware
+        app.wsgi_app = middleware  # type: ignore[method-assign]
+        app.cli.add_command(_commands)
+
+    def submit(self, function_name: str, event: object = None, **options: Any) -> str:
+        """Invoke a function of the current application, without HTTP: see `Service.submit`.
+
+        Raises:
+            RuntimeError: there is no application context, or its application is not set up.
+        """
+        return _middleware_of(current_app).submit(function_name, event, **options)
+
+    def drain(self, app: Flask, timeout_s: float = DEFAULT_DRAIN_TIMEOUT_S) -> None:
+        """Accept nothing more for ``app`` in this process and finish what was accepted."""
+        _middleware_of(app).drain(timeout_s)
+
+
+def _middleware_of(app: Flask) -> InvokeAsyncMiddleware:
+    try:
+        return cast(InvokeAsyncMiddleware, app.extensions[_EXTENSION])
+    except KeyError:
+        raise RuntimeError(
+            "This Flask application has no InvokeAsync extension. Did you forget to call "
+            "init_app, or create two extensions?"
+        ) from None
+
+
+_commands = AppGroup("invokeasync", help="Functions that Lambda's clients can invoke.")
+
+
+@_commands.command("functions")
+def _list_functions() -> None:
+    """List the functions, with their timeouts."""
+    for function in _middleware_of(current_app).service.functions:
+        click.echo(f"{function.name}\t{function.timeout_s:g} s\t{function.description}".rstrip())
+
+
+@_commands.command("invoke")
+@click.argument("function_name")
+@click.argument("event", default="{}")
+@click.option("--qualifier", help="A version or an alias.")
+def _invoke(function_name: str, event: str, qualifier: str | None) -> None:
+    """Run FUNCTION_NAME here and now with EVENT (JSON), and print its log and its result."""
+    service = _middleware_of(current_app).service
+    try:
+        outcome = service.invoke(function_name, event.encode(), qualifier=qualifier)
+    except AWSError as exc:
+        raise click.ClickException(f"{exc.code}: {exc.message}") from exc
+    click.echo(outcome.log(), err=True, nl=False)
+    click.echo(outcome.payload)
+    if outcome.function_error is not None:
+        raise SystemExit(1)

@@ -1,0 +1,476 @@
+"""The functions that can be invoked: their handlers, versions, aliases and settings.
+
+A `Functions` registry is filled at import, by decorator, by import string, from a mapping or from
+a TOML or JSON file, and read by every request afterwards. It holds plain values only: filling it
+starts nothing and reading it takes no lock. Registering is not meant for threads that serve.
+
+What Lambda reads from a function's configuration has Lambda's defaults and names here. Versions
+and aliases are Lambda's too: a version is a handler under a number, an alias is a name for a
+version, or for two of them by weight.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import random
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from . import names
+from .config import AsyncSettings, unknown
+from .errors import (
+    AccessDeniedException,
+    ConfigurationError,
+    InvalidParameterValueException,
+    InvalidRuntimeException,
+    ResourceNotFoundException,
+)
+
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    from typing_extensions import Unpack
+
+    class FunctionOptions(TypedDict, total=False):
+        """What may be said of a function besides its name and handler: see `Function`."""
+
+        description: str
+        timeout_s: float
+        memory_limit_in_mb: int
+        runtime: str
+        versions: Mapping[str, Handler | str]
+        aliases: Mapping[str, str | Mapping[str, Any]]
+        maximum_retry_attempts: int | None
+        maximum_event_age_s: int | None
+        lazy: bool
+
+
+#: Lambda's handler: takes the event and the context, returns what JSON can hold, or awaits it.
+Handler = Callable[[Any, Any], Any]
+
+_H = TypeVar("_H", bound=Handler)
+
+#: This interpreter, as Lambda would name it.
+THIS_RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
+_PYTHON_RUNTIME = re.compile(r"python3\.\d+")
+
+#: A day. Lambda stops at 15 minutes; here nothing forces an end before the operator's patience.
+MAX_TIMEOUT_S = 86_400
+
+
+class HandlerError(Exception):
+    """A handler that was to be imported when needed cannot be.
+
+    Carries what AWS's runtime reports for it: a ``Runtime.…`` type and the message.
+    """
+
+    def __init__(self, error_type: str, message: str) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a function: ``$LATEST`` or a number, and what it runs."""
+
+    number: str
+    #: A callable, or an import string ``package.module:name``.
+    handler: Handler | str
+
+    def load(self) -> Handler:
+        """The callable, imported now if need be.
+
+        Raises:
+            HandlerError: it cannot be imported. Tried again at the next call.
+        """
+        if isinstance(self.handler, str):
+            return import_handler(self.handler)
+        return self.handler
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A name for a version, and for a second one that a share of the invocations gets."""
+
+    name: str
+    version: str
+    #: The other version and its share: at most one entry, the share from 0 to 1.
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    def choose(self) -> str:
+        """The number of the version that the next attempt runs, by chance where weighted."""
+        for version, weight in self.weights.items():
+            if random.random() < weight:  # noqa: S311 - routing, not secrecy
+                return version
+        return self.version
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Function:
+    """A function as registered. Checked when made, and not meant to be changed afterwards.
+
+    Raises:
+        ConfigurationError: a value is not allowed. The text names the function and the setting.
+    """
+
+    #: 1 to 64 letters, digits, ``-``, ``_`` and ``.``; what callers put in the path.
+    name: str
+    #: What ``$LATEST`` runs: a callable or an import string ``package.module:name``.
+    handler: Handler | str
+    description: str = ""
+    #: Seconds an attempt may take. Lambda's default, short on purpose: say what yours needs.
+    timeout_s: float = 3
+    #: Told to the handler and in REPORT lines, in MB; nothing enforces it.
+    memory_limit_in_mb: int = 128
+    #: Told to those who ask. Any ``python3.N``; other runtimes cannot run here.
+    runtime: str = THIS_RUNTIME
+    #: Published versions: number to handler.
+    versions: Mapping[str, Handler | str] = field(default_factory=dict)
+    #: Aliases: name to version number, or to ``{"version": "1", "weights": {"2": 0.1}}``.
+    aliases: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict)
+    #: This function's own value; ``None`` takes the one of `config.Settings`.
+    maximum_retry_attempts: int | None = None
+    #: This function's own value; ``None`` takes the one of `config.Settings`.
+    maximum_event_age_s: int | None = None
+    #: Import the handlers when they are first called, not at registration. A handler that cannot
+    #: be imported then fails its invocations, as on Lambda, and not the start of the process.
+    lazy: bool = False
+
+    _versions: Mapping[str, Version] = field(init=False, repr=False)
+    _aliases: Mapping[str, Alias] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not names.is_plain_name(self.name):
+            raise ConfigurationError(
+                f"function name {self.name!r}: it must have 1 to 64 letters, digits, '-', '_', '.'"
+            )
+        self._check(
+            isinstance(self.timeout_s, (int, float)) and 0 < self.timeout_s <= MAX_TIMEOUT_S,
+            "timeout_s",
+            f"a number of seconds above 0, at most {MAX_TIMEOUT_S}",
+        )
+        self._check(
+            isinstance(self.memory_limit_in_mb, int) and self.memory_limit_in_mb > 0,
+            "memory_limit_in_mb",
+            "a whole number above 0",
+        )
+        self._check(
+            self.lazy or self._has_usable_runtime(),
+            "runtime",
+            f"'python3.N', such as {THIS_RUNTIME!r}",
+        )
+        try:
+            self.async_settings(AsyncSettings())
+        except ConfigurationError as exc:
+            raise ConfigurationError(f"function {self.name!r}: {exc}") from None
+        handlers = {names.LATEST: self.handler, **self.versions}
+        self._versions = {number: self._version(number, handlers[number]) for number in handlers}
+        self._aliases = {name: self._alias(name, target) for name, target in self.aliases.items()}
+
+    def async_settings(self, defaults: AsyncSettings) -> AsyncSettings:
+        """How this function's events are retried: its own values, else the defaults."""
+        own = {
+            name: value
+            for name in ("maximum_retry_attempts", "maximum_event_age_s")
+            if (value := getattr(self, name)) is not None
+        }
+        return replace(defaults, **own) if own else defaults
+
+    def has(self, qualifier: str | None) -> bool:
+        """Whether the version or alias exists; ``None`` and ``$LATEST`` always do."""
+        return qualifier is None or qualifier in self._versions or qualifier in self._aliases
+
+    def version(self, qualifier: str | None) -> Version:
+        """The version that an attempt under ``qualifier`` runs. Weighted aliases choose now.
+
+        Raises:
+            KeyError: there is no such version or alias.
+        """
+        if qualifier is None:
+            return self._versions[names.LATEST]
+        alias = self._aliases.get(qualifier)
+        return self._versions[qualifier if alias is None else alias.choose()]
+
+    def _has_usable_runtime(self) -> bool:
+        return _PYTHON_RUNTIME.fullmatch(self.runtime) is not None
+
+    def require_usable_runtime(self) -> None:
+        """Raise `InvalidRuntimeException` when this function cannot run here (lazy ones only)."""
+        if not self._has_usable_runtime():
+            raise InvalidRuntimeException(
+                f"The runtime {self.runtime} of function {self.name} cannot run here"
+            )
+
+    def _version(self, number: str, handler: Handler | str) -> Version:
+        if number != names.LATEST and not (isinstance(number, str) and names.is_version(number)):
+            raise ConfigurationError(
+                f"function {self.name!r}: version {number!r} must be a string of digits, from '1'"
+            )
+        if isinstance(handler, str):
+            self._check(_has_handler_form(handler), "handler", "'package.module:name'", handler)
+            if not self.lazy:
+                try:
+                    handler = import_handler(handler)
+                except HandlerError as exc:
+                    raise ConfigurationError(
+                        f"function {self.name!r}: handler {handler!r} cannot be imported: {exc}"
+                    ) from exc
+        if not isinstance(handler, str):
+            self._check(callable(handler), "handler", "a callable or an import string", handler)
+        return Version(number, handler)
+
+    def _alias(self, name: str, target: str | Mapping[str, Any]) -> Alias:
+        if not isinstance(name, str) or not names.is_alias(name):
+            raise ConfigurationError(
+                f"function {self.name!r}: alias {name!r} must have 1 to 128 letters, digits, '-' "
+                "and '_', and not digits only"
+            )
+        given: dict[str, Any] = {"version": target} if isinstance(target, str) else dict(target)
+        version: Any = given.pop("version", None)
+        weights: Any = given.pop("weights", {})
+        self._check(
+            not given and version in self._versions and isinstance(weights, Mapping),
+            f"aliases[{name!r}]",
+            f"one of the versions {sorted(self._versions)}, or a mapping with 'version' and "
+            "'weights'",
+            target,
+        )
+        self._check(
+            all(
+                number in self._versions
+                and number != version
+                and names.LATEST not in (number, version)
+                and isinstance(weight, (int, float))
+                and 0 <= weight <= 1
+                for number, weight in weights.items()
+            )
+            and len(weights) <= 1,
+            f"aliases[{name!r}].weights",
+            "at most one other published version, with a share from 0 to 1",
+            weights,
+        )
+        return Alias(name, version, dict(weights))
+
+    def _check(self, legal: bool, setting: str, allowed: str, value: object = None) -> None:
+        if not legal:
+            shown = getattr(self, setting, value) if value is None else value
+            raise ConfigurationError(
+                f"function {self.name!r}: {setting}={shown!r}: it must be {allowed}"
+            )
+
+
+class Functions:
+    """The functions of an application, by name.
+
+    >>> functions = Functions()
+    >>> @functions.function("greet", timeout_s=30)
+    ... def greet(event, context):
+    ...     return f"hello {event['name']}"
+    >>> [function.name for function in functions]
+    ['greet']
+    """
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Function] = {}
+
+    @classmethod
+    def from_mapping(cls, functions: Mapping[str, Handler | str | Mapping[str, Any]]) -> Functions:
+        """A registry from a mapping of names to handlers, or to mappings of `Function`'s fields.
+
+        Raises:
+            ConfigurationError: a name, option or handler is not usable.
+        """
+        registry = cls()
+        for name, given in functions.items():
+            options = dict(given) if isinstance(given, Mapping) else {"handler": given}
+            if "handler" not in options:
+                raise ConfigurationError(f"function {name!r}: it has no 'handler'")
+            registry.add(name, **options)
+        return registry
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Functions:
+        """A registry from a ``.toml`` or ``.json`` file with one table, ``functions``.
+
+        Raises:
+            ConfigurationError: the file cannot be read or parsed, or describes no usable functions.
+        """
+        path = Path(path)
+        try:
+            content = _parse_file(path)
+        except (OSError, ValueError) as exc:
+            raise ConfigurationError(f"functions file {str(path)!r}: {exc}") from exc
+        if set(content) != {"functions"} or not isinstance(content["functions"], dict):
+            raise ConfigurationError(
+                f"functions file {str(path)!r}: it must have one table, 'functions', not "
+                f"{sorted(content)}"
+            )
+        return cls.from_mapping(content["functions"])
+
+    @overload
+    def function(self, name: _H, /) -> _H: ...
+
+    @overload
+    def function(
+        self, name: str | None = None, /, **options: Unpack[FunctionOptions]
+    ) -> Callable[[_H], _H]: ...
+
+    def function(
+        self, name: str | _H | None = None, /, **options: Unpack[FunctionOptions]
+    ) -> _H | Callable[[_H], _H]:
+        """Register the decorated callable and return it unchanged.
+
+        Args:
+            name: what callers put in the path; the callable's own name when left out.
+            options: the fields of `Function`.
+
+        Raises:
+            ConfigurationError: the name is taken, or a value is not allowed.
+        """
+        if callable(name):
+            self.add(name.__name__, name)
+            return name
+
+        def register(handler: _H) -> _H:
+            self.add(handler.__name__ if name is None else name, handler, **options)
+            return handler
+
+        return register
+
+    def add(
+        self, name: str, handler: Handler | str, **options: Unpack[FunctionOptions]
+    ) -> Function:
+        """Register a callable, or an import string ``package.module:name``.
+
+        Raises:
+            ConfigurationError: the name is taken, a value is not allowed, or the handler cannot
+                be imported (with ``lazy=True`` that shows when it is called).
+        """
+        known = {f.name for f in fields(Function) if f.init} - {"name", "handler"}
+        for option in options:
+            if option not in known:
+                raise ConfigurationError(f"function {name!r}: {unknown('option', option, known)}")
+        function = Function(name=name, handler=handler, **options)
+        if self._by_name.setdefault(name, function) is not function:
+            raise ConfigurationError(f"function {name!r} is registered already")
+        return function
+
+    def resolve(
+        self, function_name: str, qualifier: str | None, *, region: str, account_id: str
+    ) -> tuple[Function, str | None]:
+        """The function that a caller means, and the qualifier it runs under.
+
+        Args:
+            function_name: a name, partial ARN or ARN without violations (see `names`).
+            qualifier: the ``Qualifier`` parameter, or ``None``.
+            region: of this service.
+            account_id: of this service.
+
+        Raises:
+            InvalidParameterValueException: the name has another qualifier than the parameter.
+            ResourceNotFoundException: no such function, version or alias, or another region's.
+            AccessDeniedException: another account's.
+            InvalidRuntimeException: the function cannot run here.
+        """
+        function = self._by_name.get(function_name)
+        if function is None or qualifier is not None:
+            reference = names.parse(function_name)
+            if reference is None:
+                raise ValueError(f"function name {function_name!r} was not validated")
+            if reference.qualifier is not None:
+                if qualifier is not None and qualifier != reference.qualifier:
+                    raise InvalidParameterValueException(
+                        "The derived qualifier from the function name does not match the "
+                        "specified qualifier."
+                    )
+                qualifier = reference.qualifier
+            if reference.region not in (None, region):
+                raise ResourceNotFoundException(
+                    f"Functions from '{reference.region}' are not reachable in this region "
+                    f"('{region}')"
+                )
+            if reference.account_id not in (None, account_id):
+                raise AccessDeniedException(None)
+            function = self._by_name.get(reference.name)
+            if function is None or not function.has(qualifier):
+                arn = names.function_arn(
+                    region, account_id, reference.name, qualifier or names.LATEST
+                )
+                raise ResourceNotFoundException(f"Function not found: {arn}")
+        if function.lazy:
+            function.require_usable_runtime()
+        return function, qualifier
+
+    def get(self, name: str) -> Function | None:
+        """The function registered under a bare name, or ``None``."""
+        return self._by_name.get(name)
+
+    def __iter__(self) -> Iterator[Function]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __repr__(self) -> str:
+        return f"<Functions: {', '.join(self._by_name) or 'none yet'}>"
+
+
+def import_handler(reference: str) -> Handler:
+    """The callable that an import string ``package.module:name`` names.
+
+    Raises:
+        HandlerError: the module or the name is not there, or importing it fails.
+    """
+    module_name, _, attribute = reference.partition(":")
+    try:
+        handler: Any = importlib.import_module(module_name)
+    except SyntaxError as exc:
+        raise HandlerError(
+            "Runtime.UserCodeSyntaxError", f"Syntax error in module '{module_name}': {exc}"
+        ) from exc
+    except Exception as exc:
+        raise HandlerError(
+            "Runtime.ImportModuleError", f"Unable to import module '{module_name}': {exc}"
+        ) from exc
+    try:
+        for part in attribute.split("."):
+            handler = getattr(handler, part)
+    except AttributeError as exc:
+        raise HandlerError(
+            "Runtime.HandlerNotFound", f"Handler '{attribute}' missing on module '{module_name}'"
+        ) from exc
+    if not callable(handler):
+        raise HandlerError(
+            "Runtime.HandlerNotFound",
+            f"Handler '{attribute}' on module '{module_name}' is not callable",
+        )
+    return handler  # type: ignore[no-any-return]
+
+
+def _has_handler_form(reference: str) -> bool:
+    module_name, colon, attribute = reference.partition(":")
+    parts = [*module_name.split("."), *attribute.split(".")]
+    return bool(colon) and all(part.isidentifier() for part in parts)
+
+
+def _parse_file(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    if path.suffix == ".json":
+        parsed = json.loads(content)
+    elif path.suffix == ".toml":
+        if sys.version_info >= (3, 11):
+            import tomllib
+        else:
+            import tomli as tomllib
+        parsed = tomllib.loads(content.decode())
+    else:
+        raise ValueError("it must end in .toml or .json")
+    if not isinstance(parsed, dict):
+        raise ValueError(f"it must hold an object, not {type(parsed).__name__}")
+    return parsed

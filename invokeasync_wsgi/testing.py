@@ -1,0 +1,249 @@
+"""Helpers for tests of applications that use this package; nothing in it imports them.
+
+`FakeClock` is moved by hand. `SteppedExecutor` is a real executor on a real store that runs nothing
+until it is told to. `Client` sends requests to a WSGI application as Lambda's clients do, without
+a socket.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, unquote_to_bytes
+from wsgiref.util import is_hop_by_hop
+from wsgiref.validate import validator
+
+from .clock import Alarm, Clock
+from .executors import Begin
+from .invocation import Invocation
+from .retry import Decision, GiveUp, RetryAt
+from .store import Counts
+from .store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+
+class FakeClock:
+    """A clock that stands still until `advance` is called. Waits end when its time has come.
+
+    >>> clock = FakeClock()
+    >>> clock.advance(60)
+    >>> clock.time()
+    1577836860.0
+    """
+
+    def __init__(self, now: float = 1577836800.0) -> None:
+        self._now = now
+        self._condition = threading.Condition()
+
+    def time(self) -> float:
+        """Seconds since the epoch; 2020 begins when nothing else was said."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """The same seconds."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and wake those whose waits are over."""
+        with self._condition:
+            self._now += seconds
+            self._condition.notify_all()
+
+    def alarm(self) -> Alarm:
+        """An alarm whose waits end by this clock."""
+        return _FakeAlarm(self, self._condition)
+
+
+class _FakeAlarm:
+    def __init__(self, clock: FakeClock, condition: threading.Condition) -> None:
+        self._clock = clock
+        self._condition = condition
+        self._is_set = False
+
+    def set(self) -> None:
+        with self._condition:
+            self._is_set = True
+            self._condition.notify_all()
+
+    def clear(self) -> None:
+        with self._condition:
+            self._is_set = False
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        with self._condition:
+            until = None if timeout_s is None else self._clock.monotonic() + timeout_s
+            self._condition.wait_for(
+                lambda: self._is_set or (until is not None and self._clock.monotonic() >= until)
+            )
+            return self._is_set
+
+
+class SteppedExecutor:
+    """Keeps events in memory and runs an attempt at each call of `step`.
+
+    What was given up stands in `dead_letters`, as (event, condition).
+    """
+
+    promise = "this process's memory, until a test steps it"
+
+    def __init__(self, *, max_waiting: int = 1000) -> None:
+        self._store = MemoryStore(max_waiting=max_waiting)
+        self.dead_letters: list[tuple[Invocation, str]] = []
+
+    def start(self, begin: Begin, clock: Clock) -> None:
+        """See `executors.Executor.start`."""
+        self._begin = begin
+        self._clock = clock
+
+    def submit(self, invocation: Invocation) -> None:
+        """Keep the event.
+
+        Raises:
+            QueueFull: ``max_waiting`` events are kept already.
+        """
+        self._store.add(invocation)
+
+    def step(self) -> Decision | None:
+        """Run one attempt of the first event that is due; ``None`` when none is."""
+        invocation = self._store.claim(now=self._clock.time())
+        if invocation is None:
+            return None
+        decision = self._begin(invocation).run()
+        if isinstance(decision, RetryAt):
+            self._store.requeue(invocation, attempt=invocation.attempt + 1, due=decision.due)
+            return decision
+        self._store.finish(invocation)
+        if isinstance(decision, GiveUp):
+            self.dead_letters.append((invocation, decision.condition))
+        return decision
+
+    def counts(self) -> Counts:
+        """How many events wait and run."""
+        return self._store.counts()
+
+    def drain(self, timeout_s: float) -> None:
+        """Run what is due now."""
+        while self.step() is not None:
+            pass
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Answer(NamedTuple):
+    """What a client got."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Client:
+    """Sends requests to a WSGI application and checks what comes back.
+
+    Every answer goes through `wsgiref.validate` and is refused (AssertionError) when it has a
+    hop-by-hop header, a repeated one, or a body of another length than announced.
+
+    Args:
+        app: the application.
+        script_name: a prefix that the application is mounted at.
+    """
+
+    def __init__(self, app: WSGIApplication, *, script_name: str = "") -> None:
+        self._app = validator(app)
+        self._script_name = script_name
+
+    def invoke_async(self, function_name: str, payload: bytes = b"", **options: Any) -> Answer:
+        """POST to InvokeAsync's path, the name encoded as SDKs encode it."""
+        path = f"/2014-11-13/functions/{quote(function_name, safe='-._~')}/invoke-async"
+        return self.request("POST", path, payload, **options)
+
+    def invoke(
+        self,
+        function_name: str,
+        payload: bytes = b"",
+        *,
+        invocation_type: str | None = None,
+        qualifier: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """POST to Invoke's path."""
+        path = f"/2015-03-31/functions/{quote(function_name, safe='-._~')}/invocations"
+        query = "" if qualifier is None else f"Qualifier={quote(qualifier, safe='-._~')}"
+        given = dict(headers or {})
+        if invocation_type is not None:
+            given["X-Amz-Invocation-Type"] = invocation_type
+        return self.request("POST", path, payload, query=query, headers=given)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+        environ: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """Send any request.
+
+        Args:
+            method: the HTTP method.
+            path: as on the wire, percent-encoded.
+            body: sent with a ``Content-Length``.
+            query: the query string.
+            headers: request headers by their usual names.
+            environ: keys to set in the environ, last.
+        """
+        request: dict[str, Any] = {
+            "REQUEST_METHOD": method,
+            "SCRIPT_NAME": self._script_name,
+            "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+            "QUERY_STRING": query,
+            "CONTENT_LENGTH": str(len(body)),
+            "SERVER_NAME": "localhost",
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": "127.0.0.1",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(body),
+            "wsgi.errors": io.StringIO(),
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+        }
+        for name, value in (headers or {}).items():
+            request["HTTP_" + name.upper().replace("-", "_")] = value
+        request.update(environ or {})
+        return self._send(request)
+
+    def _send(self, request: dict[str, Any]) -> Answer:
+        started: list[tuple[str, list[tuple[str, str]]]] = []
+        written: list[bytes] = []
+
+        def start_response(
+            status: str, headers: list[tuple[str, str]], exc_info: Any = None
+        ) -> Any:
+            started.append((status, headers))
+            return written.append
+
+        response = self._app(request, start_response)
+        try:
+            written.extend(response)
+        finally:
+            close = getattr(response, "close", None)
+            if close is not None:
+                close()
+        status, headers = started[-1]
+        body = b"".join(written)
+        by_name = {name.lower(): value for name, value in headers}
+        assert not any(is_hop_by_hop(name) for name in by_name), headers  # noqa: S101
+        assert len(by_name) == len(headers), headers  # noqa: S101
+        announced = by_name.get("content-length", str(len(body)))
+        assert request["REQUEST_METHOD"] == "HEAD" or announced == str(len(body))  # noqa: S101
+        return Answer(int(status[:3]), by_name, body)

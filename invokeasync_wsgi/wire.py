@@ -1,0 +1,294 @@
+"""Lambda's invoke calls as HTTP: which request means which operation, and what an answer says.
+
+Three operations (paths of botocore's model, 2015-03-31, each also with a final slash, which older
+models and many SDKs send):
+
+* InvokeAsync: ``POST /2014-11-13/functions/NAME/invoke-async``
+* Invoke: ``POST /2015-03-31/functions/NAME/invocations``
+* InvokeWithResponseStream: ``POST /2021-11-15/functions/NAME/response-streaming-invocations``
+
+Everything between the prefix and the last word is the name: SDKs percent-encode whatever they are
+given, servers decode it, so ``a/b`` is a bad name and not another path.
+
+Pure: strings and bytes in, values out. Reading the body is the door's work.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import re
+import uuid
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+from . import eventstream, logs, names
+from .errors import AWSError, InvalidRequestContentException, ValidationException
+from .invocation import Outcome
+
+INVOKE_ASYNC = "InvokeAsync"
+INVOKE = "Invoke"
+INVOKE_WITH_RESPONSE_STREAM = "InvokeWithResponseStream"
+
+#: Whether a path may be ours is one `str.startswith` with these.
+PREFIXES = ("/2014-11-13/functions", "/2015-03-31/functions", "/2021-11-15/functions")
+
+_OPERATIONS = {
+    "/2014-11-13/functions/": ("/invoke-async", INVOKE_ASYNC),
+    "/2015-03-31/functions/": ("/invocations", INVOKE),
+    "/2021-11-15/functions/": ("/response-streaming-invocations", INVOKE_WITH_RESPONSE_STREAM),
+}
+_PREFIX_LENGTH = len("/2014-11-13/functions/")
+
+#: Bytes of base64 in ``X-Amz-Client-Context``, from the model's text.
+MAX_CLIENT_CONTEXT_LENGTH = 3583
+
+EVENT = "Event"
+REQUEST_RESPONSE = "RequestResponse"
+DRY_RUN = "DryRun"
+#: In the order that AWS lists them when it refuses another.
+INVOCATION_TYPES = (DRY_RUN, REQUEST_RESPONSE, EVENT)
+STREAM_INVOCATION_TYPES = (DRY_RUN, REQUEST_RESPONSE)
+LOG_TYPES = ("None", "Tail")
+
+_REQUEST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+class BodyTooLarge(Exception):
+    """A body is over the limit it was to be read with. Carries its size in bytes: the announced
+    one, or of a body without a length as much as was read."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+class Request(NamedTuple):
+    """A request below our prefixes, as the service sees it."""
+
+    #: `INVOKE_ASYNC`, `INVOKE`, `INVOKE_WITH_RESPONSE_STREAM`; ``None`` for anything else.
+    operation: str | None
+    #: The function's name, decoded, as given.
+    function_name: str
+    #: ``QUERY_STRING`` as given.
+    query: str
+    #: The value of a header by its CGI name, such as ``HTTP_X_AMZ_LOG_TYPE``.
+    header: Callable[[str], str | None]
+    #: Reads the whole body, at most so many bytes; raises `BodyTooLarge` or an `AWSError`.
+    read_body: Callable[[int], bytes]
+
+
+class Response(NamedTuple):
+    """An answer, complete but for what only servers may send (``Date``, ``Connection``)."""
+
+    status: HTTPStatus
+    headers: list[tuple[str, str]]
+    body: bytes = b""
+    #: Called when the answer has been sent.
+    after: Callable[[], None] | None = None
+
+
+class InvokeParameters(NamedTuple):
+    """The parameters of Invoke and InvokeWithResponseStream, validated."""
+
+    invocation_type: str
+    wants_log: bool
+    qualifier: str | None
+    client_context: str | None
+    tenant_id: str | None
+
+
+def route(method: str, path: str) -> tuple[str | None, str]:
+    """The operation of a path below `PREFIXES` and the function's name in it, still encoded.
+
+    >>> route("POST", "/2014-11-13/functions/f/invoke-async/")
+    ('InvokeAsync', 'f')
+    >>> route("GET", "/2014-11-13/functions/f/invoke-async/")
+    (None, '')
+    """
+    known = _OPERATIONS.get(path[:_PREFIX_LENGTH])
+    if known is None or method != "POST":
+        return None, ""
+    ending, operation = known
+    rest = path[_PREFIX_LENGTH:].removesuffix("/")
+    name = rest.removesuffix(ending)
+    # An empty name is an empty path segment, which is no operation (recorded for "//2015-…").
+    if name == rest or not name:
+        return None, ""
+    return operation, name
+
+
+def request_id(header: Callable[[str], str | None], new: str) -> str:
+    """The id of this request: the caller's, when it sent a good one, else ``new``.
+
+    Raises:
+        InvalidRequestContentException: the caller's is no UUID.
+    """
+    given = header("HTTP_X_AMZN_REQUESTID")
+    if given is None:
+        return new
+    if _REQUEST_ID.fullmatch(given) is None:
+        raise InvalidRequestContentException(
+            "Invalid Request ID: The 'x-amzn-RequestId' header must be a valid UUID format string."
+        )
+    return str(uuid.UUID(given))
+
+
+def check_names(function_name: str, qualifier: str | None = None) -> None:
+    """Refuse a function name or a qualifier that breaks the grammar.
+
+    Raises:
+        ValidationException: naming all that is wrong, the qualifier first, as AWS does.
+    """
+    _refuse_any(_name_violations(function_name, qualifier))
+
+
+def invoke_parameters(request: Request, *, streaming: bool) -> InvokeParameters:
+    """The parameters of an Invoke request.
+
+    Raises:
+        ValidationException: naming every parameter that breaks a constraint.
+        InvalidRequestContentException: the client context is not base64 of a JSON object.
+    """
+    header = request.header
+    qualifier = _query_parameter(request.query, "Qualifier")
+    invocation_type = header("HTTP_X_AMZ_INVOCATION_TYPE") or REQUEST_RESPONSE
+    log_type = header("HTTP_X_AMZ_LOG_TYPE") or "None"
+    client_context = header("HTTP_X_AMZ_CLIENT_CONTEXT") or ""
+    tenant_id = header("HTTP_X_AMZ_TENANT_ID")
+    allowed_types = STREAM_INVOCATION_TYPES if streaming else INVOCATION_TYPES
+    violations = [
+        *_name_violations(request.function_name, qualifier),
+        *names.enum_violation("invocationType", invocation_type, allowed_types),
+        *names.enum_violation("logType", log_type, LOG_TYPES),
+        *names.length_violation("clientContext", client_context, MAX_CLIENT_CONTEXT_LENGTH),
+        *(names.tenant_id_violations(tenant_id) if tenant_id is not None else ()),
+    ]
+    _refuse_any(violations)
+    return InvokeParameters(
+        invocation_type=invocation_type,
+        wants_log=log_type == "Tail",
+        qualifier=qualifier,
+        client_context=_decode_client_context(client_context) if client_context else None,
+        tenant_id=tenant_id,
+    )
+
+
+# --- answers --------------------------------------------------------------------------------
+
+
+def accepted(request_id: str) -> Response:
+    """202 with an empty body: the event is accepted.
+
+    The type is that of the API reference's sample. AWS leaves it out for Invoke with type Event,
+    which WSGI does not allow; clients look at neither.
+    """
+    headers = [
+        ("x-amzn-requestid", request_id),
+        ("Content-Type", "application/json"),
+        ("Content-Length", "0"),
+    ]
+    return Response(HTTPStatus.ACCEPTED, headers)
+
+
+def would_run(request_id: str) -> Response:
+    """204: a DryRun found nothing in the way."""
+    return Response(HTTPStatus.NO_CONTENT, [("x-amzn-requestid", request_id)])
+
+
+def result(request_id: str, outcome: Outcome, *, wants_log: bool) -> Response:
+    """200 with what the function returned, or with its error."""
+    headers = [
+        ("x-amzn-requestid", request_id),
+        ("Content-Type", outcome.content_type),
+        ("Content-Length", str(len(outcome.payload))),
+        ("x-amzn-remapped-content-length", "0"),
+        ("X-Amz-Executed-Version", outcome.executed_version),
+    ]
+    if outcome.function_error is not None:
+        headers.append(("X-Amz-Function-Error", outcome.function_error))
+    if wants_log:
+        headers.append(("X-Amz-Log-Result", _log_result(outcome)))
+    return Response(HTTPStatus.OK, headers, outcome.payload)
+
+
+def streamed_result(request_id: str, outcome: Outcome, *, wants_log: bool) -> Response:
+    """200 with the result as an event stream of one chunk and a completion.
+
+    A function error goes into the completion; the chunk before it carries what the caller of
+    Invoke would have got as the body.
+    """
+    complete: dict[str, str] = {}
+    if outcome.function_error is not None:
+        complete["ErrorCode"] = outcome.function_error
+        complete["ErrorDetails"] = outcome.payload.decode(errors="replace")
+    if wants_log:
+        complete["LogResult"] = _log_result(outcome)
+    ending = json.dumps(complete, separators=(",", ":")).encode()
+    body = eventstream.payload_chunk(outcome.payload) + eventstream.invoke_complete(ending)
+    headers = [
+        ("x-amzn-requestid", request_id),
+        ("Content-Type", eventstream.CONTENT_TYPE),
+        ("Content-Length", str(len(body))),
+        ("X-Amz-Executed-Version", outcome.executed_version),
+    ]
+    return Response(HTTPStatus.OK, headers, body)
+
+
+def refusal(request_id: str, error: AWSError) -> Response:
+    """An error as AWS's clients read it: the code in a header, compact JSON in the body."""
+    body = error.body()
+    headers = [
+        ("x-amzn-requestid", request_id),
+        ("x-amzn-ErrorType", error.code),
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(body))),
+        *error.headers,
+    ]
+    return Response(error.status, headers, body)
+
+
+def trace_id(now: float) -> str:
+    """A trace id for an answer, not sampled: X-Ray's form, ours made up as AWS makes its own."""
+    return f"root=1-{int(now):08x}-{os.urandom(12).hex()};sampled=0"
+
+
+def _name_violations(function_name: str, qualifier: str | None) -> list[str]:
+    of_qualifier = [] if qualifier is None else names.qualifier_violations(qualifier)
+    return of_qualifier + names.function_name_violations(function_name)
+
+
+def _refuse_any(violations: list[str]) -> None:
+    if violations:
+        raise ValidationException(names.violations_message(violations))
+
+
+def _query_parameter(query: str, name: str) -> str | None:
+    """The first value of a query parameter, or ``None``. Names are case-sensitive."""
+    if name not in query:
+        return None
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        if key == name:
+            return value
+    return None
+
+
+def _decode_client_context(encoded: str) -> str:
+    try:
+        decoded = base64.b64decode(encoded, validate=True).decode()
+        is_object = isinstance(json.loads(decoded), dict)
+    except (binascii.Error, ValueError, RecursionError):
+        is_object = False
+    if not is_object:
+        raise InvalidRequestContentException(
+            "Client context must be a valid Base64-encoded JSON object."
+        )
+    return decoded
+
+
+def _log_result(outcome: Outcome) -> str:
+    return base64.b64encode(logs.tail(outcome.log())).decode()

@@ -1,0 +1,259 @@
+"""The WSGI door: Lambda's invoke calls in front of any WSGI application.
+
+`InvokeAsyncMiddleware` looks at the path. A request below Lambda's prefixes is answered here;
+every other one is passed on with its environ and ``start_response`` untouched, so the wrapped
+application's streaming, ``close()``, ``write()`` and errors are its own.
+
+Bodies are read exactly as they are framed, because servers differ (see "Servers" in the
+documentation): ``wsgi.input`` may block for ever behind the body's end, may stop short without an
+error, or may deliver nothing of a chunked body. No hop-by-hop header is ever sent, and an empty
+body is ``[b""]``, which every server takes.
+
+The middleware holds nothing that a fork could break and changes nothing after construction. Use it
+from as many threads as the server has.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from . import wire
+from .clock import Clock
+from .config import make_settings
+from .errors import InvalidRequestContentException, LengthRequiredException
+from .functions import Functions
+from .process import DEFAULT_DRAIN_TIMEOUT_S
+from .runner import Surroundings
+from .service import Service
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import InputStream, StartResponse, WSGIApplication, WSGIEnvironment
+
+#: A refused body up to this size is read and dropped, so that the connection can be used again.
+#: A larger one is left to the server, which closes the connection. gunicorn's own limit is the same.
+DROP_BYTES = 64 * 1024
+
+_STATUS_LINES = {status: f"{status.value} {status.phrase}" for status in HTTPStatus}
+_READ_BYTES = 64 * 1024
+#: Seconds to wait for a chunk from uWSGI, whose own default is forever.
+_UWSGI_CHUNK_TIMEOUT_S = 30
+
+
+class InvokeAsyncMiddleware:
+    """A WSGI application that answers Lambda's invoke calls and passes the rest to another.
+
+    Args:
+        app: the application to wrap; ``None`` for a service of its own, which answers every other
+            path as AWS's endpoint does.
+        functions: the functions that can be invoked.
+        auth: how callers are authenticated; must be said. ``"none"``: everybody who reaches the
+            server may invoke every function.
+        executor: where accepted events go: a URL such as ``"threads:?workers=8"`` (the default is
+            ``"threads:"``), or an executor.
+        clock: what measures time; the system's by default.
+        surroundings: a callable that gives a context manager to enter around each handler.
+        settings: the other fields of `config.Settings`, such as ``region``, ``account_id`` and
+            ``max_event_bytes``.
+
+    Raises:
+        ConfigurationError: ``auth`` was left out, or a setting, the functions or the executor
+            cannot be used.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication | None,
+        functions: Functions,
+        *,
+        auth: str | None = None,
+        executor: Any = "threads:",
+        clock: Clock | None = None,
+        surroundings: Surroundings | None = None,
+        **settings: Any,
+    ) -> None:
+        self.app = app
+        self.service = Service(
+            functions,
+            make_settings(auth=auth, executor=executor, **settings),
+            clock=clock,
+            surroundings=surroundings,
+        )
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer the request, or let the wrapped application do so."""
+        path = environ.get("PATH_INFO", "")
+        if path.startswith(wire.PREFIXES) and path[21:22] in ("", "/"):
+            return answer(self.service, environ, start_response, path)
+        if self.app is not None:
+            return self.app(environ, start_response)
+        # Mounted at one of the prefixes itself, as some routers do it.
+        return answer(self.service, environ, start_response, environ.get("SCRIPT_NAME", "") + path)
+
+    def submit(self, function_name: str, event: object = None, **options: Any) -> str:
+        """Invoke a function asynchronously from Python: see `Service.submit`."""
+        return self.service.submit(function_name, event, **options)
+
+    def drain(self, timeout_s: float = DEFAULT_DRAIN_TIMEOUT_S) -> None:
+        """Accept nothing more in this process and finish what was accepted, in ``timeout_s``."""
+        self.service.executor.drain(timeout_s)
+
+    def close(self) -> None:
+        """Let go of this process's threads without waiting for what they run."""
+        self.service.executor.close()
+
+
+def answer(
+    service: Service, environ: WSGIEnvironment, start_response: StartResponse, path: str
+) -> Iterable[bytes]:
+    """Answer a request for ``path`` (as ``PATH_INFO`` would have it) from ``service``."""
+    method = environ["REQUEST_METHOD"]
+    operation, name = wire.route(method, path)
+    if not name.isascii():
+        name = name.encode("latin-1", "replace").decode("utf-8", "replace")
+    body = _Body(environ)
+    response = service.handle(
+        wire.Request(operation, name, environ.get("QUERY_STRING", ""), environ.get, body.read)
+    )
+    if not body.was_read:
+        body.drop()
+    start_response(_STATUS_LINES[response.status], response.headers)
+    content = b"" if method == "HEAD" else response.body
+    return [content] if response.after is None else _ThenCall(content, response.after)
+
+
+class _ThenCall:
+    """A response body whose ``close`` calls something, once, when the answer has been sent."""
+
+    def __init__(self, content: bytes, call: Callable[[], None]) -> None:
+        self._content = content
+        self._call: Callable[[], None] | None = call
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self._content
+
+    def close(self) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call()
+
+
+class _Body:
+    """The body of one request, read once and exactly as it is framed."""
+
+    __slots__ = ("_environ", "was_read")
+
+    def __init__(self, environ: WSGIEnvironment) -> None:
+        self._environ = environ
+        self.was_read = False
+
+    def read(self, limit: int) -> bytes:
+        """The whole body.
+
+        Args:
+            limit: the most bytes it may have.
+
+        Raises:
+            BodyTooLarge: it has more; of an announced length nothing was read.
+            InvalidRequestContentException: it is not framed as HTTP asks, or the client went away.
+            LengthRequiredException: it is chunked, and this server does not tell where it ends.
+        """
+        length = self._length()
+        if length is not None and length > limit:
+            raise wire.BodyTooLarge(length)
+        self.was_read = True
+        try:
+            if length is not None:
+                body = _read_exactly(self._environ["wsgi.input"], length)
+            else:
+                body = _read_to_end(self._stream(), limit)
+        except (wire.BodyTooLarge, LengthRequiredException):
+            raise
+        except Exception as exc:
+            # Each server has its own: OSError, ValueError, or a class of its own. SystemExit and
+            # the like are the server's business.
+            raise InvalidRequestContentException("The request body could not be read.") from exc
+        if length is not None and len(body) < length:
+            # A cut body may be a valid event: 1234 for 123456.
+            raise InvalidRequestContentException(
+                f"The request body has {len(body)} bytes, its Content-Length says {length}."
+            )
+        if not body and length is None and self._is_chunked():
+            # Some servers show a broken chunked body as an empty one.
+            raise InvalidRequestContentException("The chunked request body is empty.")
+        return body
+
+    def drop(self) -> None:
+        """Read a refused body away, if it is small and the client sends it anyway."""
+        if "HTTP_EXPECT" in self._environ:
+            return  # the client may be waiting to hear whether it should send the body at all
+        try:
+            self.read(DROP_BYTES)
+        except Exception:  # noqa: BLE001, S110 - the request has its answer already
+            pass
+
+    def _length(self) -> int | None:
+        """The announced length. ``None`` when the body is chunked or its end is known otherwise."""
+        text = self._environ.get("CONTENT_LENGTH") or ""
+        if not text:
+            return None if self._is_chunked() or self._is_terminated() else 0
+        if self._is_chunked():
+            raise InvalidRequestContentException(
+                "A request has a Content-Length or a Transfer-Encoding, not both."
+            )
+        # Servers let "+2", "1_0" and "-1" through, and int() takes them.
+        if not (text.isascii() and text.isdigit()) or len(text) > 20:
+            raise InvalidRequestContentException("Content-Length must be a number of bytes.")
+        return int(text)
+
+    def _is_chunked(self) -> bool:
+        return bool(self._environ.get("HTTP_TRANSFER_ENCODING"))
+
+    def _is_terminated(self) -> bool:
+        """Whether reading stops at the body's end without a length to go by.
+
+        The flag is Werkzeug's and gunicorn's proposal, set by most servers. a2wsgi and servers
+        that buffer into a `BytesIO` (hypercorn) do the same and do not say so.
+        """
+        environ = self._environ
+        return (
+            bool(environ.get("wsgi.input_terminated"))
+            or "asgi.scope" in environ
+            or isinstance(environ["wsgi.input"], io.BytesIO)
+        )
+
+    def _stream(self) -> Callable[[int], bytes]:
+        """What reads the next piece of a body without a length."""
+        if self._is_terminated():
+            read: Callable[[int], bytes] = self._environ["wsgi.input"].read
+            return read
+        if "uwsgi.version" in self._environ:
+            import uwsgi  # the server's own module: its wsgi.input shows chunked bodies as empty
+
+            return lambda size: bytes(uwsgi.chunked_read(_UWSGI_CHUNK_TIMEOUT_S))
+        raise LengthRequiredException("Length Required")
+
+
+def _read_exactly(stream: InputStream, length: int) -> bytes:
+    """``length`` bytes, or fewer when the stream ends before."""
+    body = stream.read(length)
+    if len(body) == length or not body:
+        return body
+    pieces, missing = [body], length - len(body)
+    while missing and (piece := stream.read(missing)):
+        pieces.append(piece)
+        missing -= len(piece)
+    return b"".join(pieces)
+
+
+def _read_to_end(read: Callable[[int], bytes], limit: int) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    while piece := read(_READ_BYTES):
+        size += len(piece)
+        if size > limit:
+            raise wire.BodyTooLarge(size)
+        pieces.append(piece)
+    return b"".join(pieces)
