@@ -129,7 +129,7 @@ def _run_gunicorn(application: InvokeAsyncMiddleware, options: argparse.Namespac
 
     from . import gunicorn as hooks
 
-    class Server(BaseApplication):  # type: ignore[misc]
+    class Server(BaseApplication):
         def load_config(self) -> None:
             self.cfg.set("bind", f"{_bracketed(options.host)}:{options.port}")
             self.cfg.set("workers", options.workers)
@@ -139,7 +139,7 @@ def _run_gunicorn(application: InvokeAsyncMiddleware, options: argparse.Namespac
             if "control_socket_disable" in self.cfg.settings:  # one per user, not per server
                 self.cfg.set("control_socket_disable", True)
 
-        def load(self) -> InvokeAsyncMiddleware:
+        def load(self) -> Any:
             return application
 
     Server().run()

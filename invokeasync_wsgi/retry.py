@@ -6,8 +6,8 @@ two minutes later. An event that would be older than its maximum age by then is 
 without waiting for the age to pass.
 
 A worked example, with the defaults: failures at 0 s, 60 s and 180 s, then `GiveUp` with
-``RetriesExhausted``. With a maximum age of 90 s: failures at 0 s and 60 s, then ``EventAgeExceeded``
-at 60 s, because 60 + 120 is past 90.
+``RetriesExhausted``. With a maximum age of 90 s: failures at 0 s and 60 s, then at 60 s `GiveUp`
+with ``EventAgeExceeded``, because 60 + 120 is past 90.
 """
 
 from __future__ import annotations

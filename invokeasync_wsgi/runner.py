@@ -127,7 +127,7 @@ class Attempt:
                 result = handler(event, self._context())
                 if type(result) is CoroutineType:
                     result = _run_coroutine(result)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is the function's error
             stack = _stack_trace(exc.__traceback__)
             return self._failed(_text_of(exc), type(exc).__name__, stack), _JSON
         except BaseException as exc:

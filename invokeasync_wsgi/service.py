@@ -79,9 +79,7 @@ class Service:
                 return self._invoke_async(request, request_id)
             if request.operation is not None:
                 return self._invoke(request, request_id)
-            raise AccessDeniedException(
-                "Unable to determine service/operation name to be authorized"
-            )
+            raise AccessDeniedException(wire.UNKNOWN_OPERATION)
         except AWSError as exc:
             return wire.refusal(request_id, exc)
         except Exception:

@@ -44,6 +44,9 @@ _OPERATIONS = {
 }
 _PREFIX_LENGTH = len("/2014-11-13/functions/")
 
+#: What a signed request for no operation is told: Lambda's API has no 404 or 405 for paths.
+UNKNOWN_OPERATION = "Unable to determine service/operation name to be authorized"
+
 #: Bytes of base64 in ``X-Amz-Client-Context``, from the model's text.
 MAX_CLIENT_CONTEXT_LENGTH = 3583
 

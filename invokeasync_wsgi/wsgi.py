@@ -15,6 +15,7 @@ from as many threads as the server has.
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import InputStream, StartResponse, WSGIApplication, WSGIEnvironment
 
 #: A refused body up to this size is read and dropped, so that the connection can be used again.
-#: A larger one is left to the server, which closes the connection. gunicorn's own limit is the same.
+#: A larger one is left to the server, which closes the connection. gunicorn has the same limit.
 DROP_BYTES = 64 * 1024
 
 _STATUS_LINES = {status: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -189,10 +190,8 @@ class _Body:
         """Read a refused body away, if it is small and the client sends it anyway."""
         if "HTTP_EXPECT" in self._environ:
             return  # the client may be waiting to hear whether it should send the body at all
-        try:
+        with contextlib.suppress(Exception):  # the request has its answer already
             self.read(DROP_BYTES)
-        except Exception:  # noqa: BLE001, S110 - the request has its answer already
-            pass
 
     def _length(self) -> int | None:
         """The announced length. ``None`` when the body is chunked or its end is known otherwise."""
