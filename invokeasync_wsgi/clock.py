@@ -24,8 +24,12 @@ class Alarm(Protocol):
     def clear(self) -> None:
         """Forget that it was set."""
 
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until set, at most ``timeout_s`` seconds of this clock; say whether it is set."""
+    def wait(self, until: float | None = None) -> bool:
+        """Wait until it is set or the clock's `Clock.monotonic` has come to ``until``.
+
+        A moment rather than a number of seconds, so that time which passes between a caller's
+        look at the clock and this call is not waited for twice. Says whether it is set.
+        """
 
 
 class Clock(Protocol):
@@ -49,7 +53,7 @@ class SystemClock:
 
     def alarm(self) -> Alarm:
         """An alarm on a `threading.Event`."""
-        return _SystemAlarm(1.0)
+        return _SystemAlarm(self, 1.0)
 
 
 class ScaledClock:
@@ -76,20 +80,22 @@ class ScaledClock:
 
     def alarm(self) -> Alarm:
         """An alarm whose waits are ``factor`` times shorter than they say."""
-        return _SystemAlarm(self._factor)
+        return _SystemAlarm(self, self._factor)
 
 
 class _SystemAlarm:
-    """A `threading.Event` whose timeouts are divided by a factor."""
+    """A `threading.Event` whose waits end by a clock that runs ``factor`` times as fast."""
 
-    def __init__(self, factor: float) -> None:
+    def __init__(self, clock: Clock, factor: float) -> None:
         self._event = threading.Event()
+        self._clock = clock
         self._factor = factor
         self.set = self._event.set
         self.clear = self._event.clear
 
-    def wait(self, timeout_s: float | None = None) -> bool:
-        if timeout_s is None:
+    def wait(self, until: float | None = None) -> bool:
+        if until is None:
             return self._event.wait()
+        wait_s = max(until - self._clock.monotonic(), 0) / self._factor
         # Longer waits than the platform's lock can express are cut; waiters look again anyway.
-        return self._event.wait(min(max(timeout_s, 0) / self._factor, threading.TIMEOUT_MAX))
+        return self._event.wait(min(wait_s, threading.TIMEOUT_MAX))

@@ -334,11 +334,11 @@ class Functions:
             ConfigurationError: the name is taken, or a value is not allowed.
         """
         if callable(name):
-            self.add(name.__name__, name)
-            return name
+            return self.function()(name)
 
         def register(handler: _H) -> _H:
-            self.add(handler.__name__ if name is None else name, handler, **options)
+            # A callable without a name of its own gets none: the error says what a name must be.
+            self.add(getattr(handler, "__name__", "") if name is None else name, handler, **options)
             return handler
 
         return register

@@ -247,7 +247,7 @@ def run_with_deadline(attempt: Attempt, clock: Clock, on_return: Callable[[], No
     except BaseException:
         on_return()
         raise
-    if not done.wait(attempt.deadline - clock.monotonic()):
+    if not done.wait(attempt.deadline):
         outcome = attempt.expire()
         if outcome is not None:
             return outcome

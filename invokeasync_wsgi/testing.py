@@ -16,7 +16,7 @@ from wsgiref.util import is_hop_by_hop
 from wsgiref.validate import validator
 
 from .clock import Alarm, Clock
-from .executors import Begin
+from .executors import Begin, refuse_second_start
 from .invocation import Invocation
 from .retry import Decision, GiveUp, RetryAt
 from .store import Counts
@@ -73,9 +73,8 @@ class _FakeAlarm:
         with self._condition:
             self._is_set = False
 
-    def wait(self, timeout_s: float | None = None) -> bool:
+    def wait(self, until: float | None = None) -> bool:
         with self._condition:
-            until = None if timeout_s is None else self._clock.monotonic() + timeout_s
             self._condition.wait_for(
                 lambda: self._is_set or (until is not None and self._clock.monotonic() >= until)
             )
@@ -96,6 +95,7 @@ class SteppedExecutor:
 
     def start(self, begin: Begin, clock: Clock) -> None:
         """See `executors.Executor.start`."""
+        refuse_second_start(self)
         self._begin = begin
         self._clock = clock
 

@@ -28,6 +28,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..clock import Clock
+from ..errors import ConfigurationError
 from ..invocation import Invocation
 from ..retry import Decision
 
@@ -97,3 +98,18 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Let go of this process's threads and connections, without waiting. Idempotent."""
+
+
+def refuse_second_start(executor: object) -> None:
+    """Refuse to start an executor that has its ``_begin`` already.
+
+    An instance given to two middlewares would run the events of one with the functions of the
+    other.
+
+    Raises:
+        ConfigurationError: it was started before.
+    """
+    if hasattr(executor, "_begin"):
+        raise ConfigurationError(
+            f"executor {executor!r} serves another application already; give each its own"
+        )

@@ -20,7 +20,7 @@ from ..clock import Clock
 from ..errors import ConfigurationError
 from ..invocation import Invocation
 from ..retry import RetryAt
-from . import AfterAnswer, Begin
+from . import AfterAnswer, Begin, refuse_second_start
 
 
 class InlineExecutor:
@@ -39,6 +39,7 @@ class InlineExecutor:
 
     def start(self, begin: Begin, clock: Clock) -> None:
         """See `Executor.start`."""
+        refuse_second_start(self)
         self._begin = begin
 
     def submit(self, invocation: Invocation) -> AfterAnswer | None:

@@ -23,6 +23,7 @@ import logging
 import math
 import queue
 import threading
+from collections.abc import Callable
 from typing import NamedTuple
 
 from .. import process
@@ -32,7 +33,7 @@ from ..invocation import Invocation
 from ..retry import Decision, RetryAt
 from ..store import Store
 from ..store.memory import MemoryStore
-from . import AttemptToRun, Begin
+from . import AttemptToRun, Begin, refuse_second_start
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class ThreadsExecutor:
 
     def start(self, begin: Begin, clock: Clock) -> None:
         """See `Executor.start`. No thread starts before the first event."""
+        refuse_second_start(self)
         self._begin = begin
         self._clock = clock
 
@@ -210,13 +212,8 @@ class _Pool:
             self._workers.discard(worker)
             raise
 
-    def _start_thread(self, name: str, target: object, *args: object) -> None:
-        threading.Thread(
-            target=target,  # type: ignore[arg-type]
-            args=args,
-            name=f"invokeasync-{name}",
-            daemon=True,
-        ).start()
+    def _start_thread(self, name: str, target: Callable[..., None], *args: object) -> None:
+        threading.Thread(target=target, args=args, name=f"invokeasync-{name}", daemon=True).start()
 
     # --- workers ------------------------------------------------------------------------------
 
@@ -290,21 +287,22 @@ class _Pool:
             self._timekeeper.clear()
             # From here on workers set the alarm; those that began earlier are seen below.
             self._wakes_at = math.inf
-            wait_s = min(self._until_next_due(), self._until_next_deadline())
-            self._wakes_at = self._clock.monotonic() + wait_s
-            self._timekeeper.wait(None if wait_s == math.inf else wait_s)
+            wakes_at = min(self._next_due(), self._next_deadline())
+            self._wakes_at = wakes_at
+            self._timekeeper.wait(None if wakes_at == math.inf else wakes_at)
 
-    def _until_next_due(self) -> float:
-        """Seconds until an event is due again; each that is due now gets its token."""
+    def _next_due(self) -> float:
+        """When an event is due next, by the monotonic clock; each due now gets its token."""
+        monotonic = self._clock.monotonic()  # first: an error here wakes too early, not too late
         now = self._clock.time()
         with self._lock:
             while self._dues and self._dues[0] <= now:
                 heapq.heappop(self._dues)
                 self._tokens.put(None)
-            return self._dues[0] - now if self._dues else math.inf
+            return monotonic + self._dues[0] - now if self._dues else math.inf
 
-    def _until_next_deadline(self) -> float:
-        """Seconds until the next running attempt's deadline; those past theirs are ended."""
+    def _next_deadline(self) -> float:
+        """The next running attempt's deadline; attempts past theirs are ended."""
         now = self._clock.monotonic()
         nearest = math.inf
         with self._lock:
@@ -320,7 +318,7 @@ class _Pool:
                 self._expire(worker, *running)
             except Exception:
                 logger.exception("the end of a timed-out attempt failed")
-        return nearest - now
+        return nearest
 
     def _expire(self, worker: _Worker, attempt: AttemptToRun, invocation: Invocation) -> None:
         with self._lock:
@@ -362,11 +360,10 @@ class _Pool:
         """
         interrupted = False
         while any(self._store.counts()):
-            remaining_s = deadline - self._clock.monotonic()
-            if remaining_s <= 0:
+            if self._clock.monotonic() >= deadline:
                 return
             try:
-                self._empty.wait(remaining_s)
+                self._empty.wait(deadline)
             except SystemExit:
                 continue
             except KeyboardInterrupt:
