@@ -22,7 +22,12 @@ from .functions import Function as Function
 from .functions import Functions as Functions
 from .invocation import Invocation as Invocation
 from .invocation import Outcome as Outcome
+from .process import PerProcess as PerProcess
+from .process import drain_all as drain_all
 from .process import drain_on_sigterm as drain_on_sigterm
+from .retry import GiveUp as GiveUp
+from .retry import RetryAt as RetryAt
+from .retry import Succeeded as Succeeded
 from .service import run_attempt as run_attempt
 from .wsgi import InvokeAsyncMiddleware as InvokeAsyncMiddleware
 

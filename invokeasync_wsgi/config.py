@@ -39,13 +39,18 @@ class AsyncSettings:
     def __post_init__(self) -> None:
         _in_range("maximum_retry_attempts", self.maximum_retry_attempts, 0, 2)
         _in_range("maximum_event_age_s", self.maximum_event_age_s, 60, 21600)
-        if not self.retry_waits_s or not all(wait_s >= 0 for wait_s in self.retry_waits_s):
-            _refuse("retry_waits_s", self.retry_waits_s, "one or more numbers, none below 0")
+        waits_s = self.retry_waits_s
+        if (
+            not isinstance(waits_s, (tuple, list))
+            or not waits_s
+            or not all(type(wait_s) in (int, float) and wait_s >= 0 for wait_s in waits_s)
+        ):
+            _refuse("retry_waits_s", waits_s, "a tuple of numbers of seconds, none below 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What an application may choose. All sizes in bytes, all times in seconds.
+    """What an application may choose. Units stand in the names: bytes, characters, seconds.
 
     Raises:
         ConfigurationError: a value is not allowed, or ``auth`` was not given.
@@ -81,8 +86,8 @@ class Settings:
     #: process's own streams either way. Off: ``sys.stdout`` and the log record factory are left
     #: alone and ``X-Amz-Log-Type: Tail`` shows the START, END and REPORT lines only.
     capture_output: bool = True
-    #: What is kept of one attempt's output: its last 64 KiB.
-    max_log_bytes: int = 64 * _KIB
+    #: Characters that are kept of one attempt's output: the last 65536.
+    max_log_chars: int = 64 * _KIB
 
     def __post_init__(self) -> None:
         if self.auth != "none":
@@ -90,13 +95,15 @@ class Settings:
                 f"auth={self.auth!r}: say how callers are authenticated. The one choice so far is "
                 "auth='none': everybody who reaches the server may invoke every function"
             )
-        if not names.is_region(self.region):
+        if not isinstance(self.region, str) or not names.is_region(self.region):
             _refuse("region", self.region, "an AWS region, such as 'us-east-1'")
-        if not names.is_account_id(self.account_id):
+        if not isinstance(self.account_id, str) or not names.is_account_id(self.account_id):
             _refuse("account_id", self.account_id, "a string of 12 digits")
         for name in _SIZES:
             _in_range(name, getattr(self, name), 1, None)
         _in_range("sync_concurrency", self.sync_concurrency, 0, None)
+        if not isinstance(self.capture_output, bool):
+            _refuse("capture_output", self.capture_output, "True or False")
         self.async_settings()
 
     def async_settings(self) -> AsyncSettings:
@@ -113,7 +120,7 @@ _SIZES = (
     "max_event_bytes",
     "max_request_bytes",
     "max_response_bytes",
-    "max_log_bytes",
+    "max_log_chars",
 )
 
 
@@ -192,8 +199,7 @@ _FROM_TEXT: Mapping[str, Callable[[str], object]] = {
 
 
 def _in_range(name: str, value: object, low: int, high: int | None) -> None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or value < low or (high is not None and value > high):  # type: ignore[operator]
+    if type(value) is not int or value < low or (high is not None and value > high):
         allowed = f"{low} to {high}" if high is not None else f"{low} or more"
         _refuse(name, value, f"a whole number, {allowed}")
 

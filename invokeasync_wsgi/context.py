@@ -13,38 +13,32 @@ import time
 from typing import Any
 
 from .clock import Clock
+from .config import Settings
+from .functions import Function, Version
 from .invocation import Invocation
+from .names import function_arn
 from .process import PerProcess
 
 
 class Context:
     """What a handler may know of its invocation. One for each attempt."""
 
-    __slots__ = (
-        "_clock",
-        "_deadline",
-        "_invocation",
-        "_memory_limit_in_mb",
-        "function_version",
-        "invoked_function_arn",
-    )
+    __slots__ = ("_clock", "_deadline", "_function", "_invocation", "_settings", "_version")
 
     def __init__(
         self,
         invocation: Invocation,
+        function: Function,
+        version: Version,
         *,
-        function_version: str,
-        invoked_function_arn: str,
-        memory_limit_in_mb: int,
+        settings: Settings,
         deadline: float,
         clock: Clock,
     ) -> None:
-        #: The version that runs: ``$LATEST`` or a number.
-        self.function_version = function_version
-        #: The ARN as it was invoked: with a qualifier only when the caller named one.
-        self.invoked_function_arn = invoked_function_arn
         self._invocation = invocation
-        self._memory_limit_in_mb = memory_limit_in_mb
+        self._function = function
+        self._version = version
+        self._settings = settings
         self._deadline = deadline
         self._clock = clock
 
@@ -59,9 +53,24 @@ class Context:
         return self._invocation.function_name
 
     @property
+    def function_version(self) -> str:
+        """The version that runs: ``$LATEST`` or a number."""
+        return self._version.number
+
+    @property
+    def invoked_function_arn(self) -> str:
+        """The ARN as it was invoked: with a qualifier only when the caller named one."""
+        return function_arn(
+            self._settings.region,
+            self._settings.account_id,
+            self._function.name,
+            self._invocation.qualifier,
+        )
+
+    @property
     def memory_limit_in_mb(self) -> str:
         """The function's memory setting: a string, as on Lambda."""
-        return str(self._memory_limit_in_mb)
+        return str(self._function.memory_limit_in_mb)
 
     @property
     def log_group_name(self) -> str:

@@ -166,7 +166,7 @@ class InvalidRuntimeException(AWSError):
     """The function's runtime cannot run here (502)."""
 
     status = HTTPStatus.BAD_GATEWAY
-    type = "User"
+    type = "Service"
     member = "Message"
 
 

@@ -24,7 +24,9 @@ One extension serves any number of applications; what belongs to one of them is 
 
 from __future__ import annotations
 
+import io
 import os
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import fields
 from typing import Any, cast
 
@@ -141,10 +143,15 @@ def _list_functions() -> None:
 @click.argument("event", default="{}")
 @click.option("--qualifier", help="A version or an alias.")
 def _invoke(function_name: str, event: str, qualifier: str | None) -> None:
-    """Run FUNCTION_NAME here and now with EVENT (JSON), and print its log and its result."""
+    """Run FUNCTION_NAME here and now with EVENT (JSON).
+
+    Its result goes to standard output, its log to standard error.
+    """
     service = _middleware_of(current_app).service
     try:
-        outcome = service.invoke(function_name, event.encode(), qualifier=qualifier)
+        # What it writes is in its log.
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            outcome = service.invoke(function_name, event.encode(), qualifier=qualifier)
     except AWSError as exc:
         raise click.ClickException(f"{exc.code}: {exc.message}") from exc
     click.echo(outcome.log(), err=True, nl=False)

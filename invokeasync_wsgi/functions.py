@@ -150,21 +150,24 @@ class Function:
             raise ConfigurationError(
                 f"function name {self.name!r}: it must have 1 to 64 letters, digits, '-', '_', '.'"
             )
+        self._check(isinstance(self.description, str), "description", "a text")
         self._check(
-            isinstance(self.timeout_s, (int, float)) and 0 < self.timeout_s <= MAX_TIMEOUT_S,
+            type(self.timeout_s) in (int, float) and 0 < self.timeout_s <= MAX_TIMEOUT_S,
             "timeout_s",
             f"a number of seconds above 0, at most {MAX_TIMEOUT_S}",
         )
         self._check(
-            isinstance(self.memory_limit_in_mb, int) and self.memory_limit_in_mb > 0,
+            type(self.memory_limit_in_mb) is int and self.memory_limit_in_mb > 0,
             "memory_limit_in_mb",
             "a whole number above 0",
         )
         self._check(
-            self.lazy or self._has_usable_runtime(),
+            isinstance(self.runtime, str) and (self.lazy or self._has_usable_runtime()),
             "runtime",
             f"'python3.N', such as {THIS_RUNTIME!r}",
         )
+        for setting in ("versions", "aliases"):
+            self._check(isinstance(getattr(self, setting), Mapping), setting, "a mapping")
         try:
             self.async_settings(AsyncSettings())
         except ConfigurationError as exc:
@@ -231,11 +234,14 @@ class Function:
                 f"function {self.name!r}: alias {name!r} must have 1 to 128 letters, digits, '-' "
                 "and '_', and not digits only"
             )
-        given: dict[str, Any] = {"version": target} if isinstance(target, str) else dict(target)
+        given: dict[str, Any] = dict(target) if isinstance(target, Mapping) else {"version": target}
         version: Any = given.pop("version", None)
         weights: Any = given.pop("weights", {})
         self._check(
-            not given and version in self._versions and isinstance(weights, Mapping),
+            not given
+            and isinstance(version, str)
+            and version in self._versions
+            and isinstance(weights, Mapping),
             f"aliases[{name!r}]",
             f"one of the versions {sorted(self._versions)}, or a mapping with 'version' and "
             "'weights'",
@@ -257,11 +263,12 @@ class Function:
         )
         return Alias(name, version, dict(weights))
 
-    def _check(self, legal: bool, setting: str, allowed: str, value: object = None) -> None:
+    def _check(self, legal: bool, setting: str, allowed: str, *given: object) -> None:
+        """Refuse a setting: its own value, or the part of it that was given and is wrong."""
         if not legal:
-            shown = getattr(self, setting, value) if value is None else value
+            [value] = given or [getattr(self, setting)]
             raise ConfigurationError(
-                f"function {self.name!r}: {setting}={shown!r}: it must be {allowed}"
+                f"function {self.name!r}: {setting}={value!r}: it must be {allowed}"
             )
 
 
@@ -287,11 +294,13 @@ class Functions:
             ConfigurationError: a name, option or handler is not usable.
         """
         registry = cls()
+        if not isinstance(functions, Mapping):
+            raise ConfigurationError(f"functions={functions!r}: it must be a mapping")
         for name, given in functions.items():
             options = dict(given) if isinstance(given, Mapping) else {"handler": given}
             if "handler" not in options:
                 raise ConfigurationError(f"function {name!r}: it has no 'handler'")
-            registry.add(name, **options)
+            registry.add(name, options.pop("handler"), **options)
         return registry
 
     @classmethod
@@ -344,7 +353,7 @@ class Functions:
         return register
 
     def add(
-        self, name: str, handler: Handler | str, **options: Unpack[FunctionOptions]
+        self, name: str, handler: Handler | str, /, **options: Unpack[FunctionOptions]
     ) -> Function:
         """Register a callable, or an import string ``package.module:name``.
 
@@ -434,14 +443,14 @@ def import_handler(reference: str) -> Handler:
         raise HandlerError(
             "Runtime.UserCodeSyntaxError", f"Syntax error in module '{module_name}': {exc}"
         ) from exc
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise HandlerError(
             "Runtime.ImportModuleError", f"Unable to import module '{module_name}': {exc}"
         ) from exc
     try:
         for part in attribute.split("."):
             handler = getattr(handler, part)
-    except AttributeError as exc:
+    except Exception as exc:  # a module's own __getattr__ may raise anything
         raise HandlerError(
             "Runtime.HandlerNotFound", f"Handler '{attribute}' missing on module '{module_name}'"
         ) from exc

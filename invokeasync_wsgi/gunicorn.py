@@ -49,7 +49,6 @@ def drain_timeout_s(graceful_timeout: float, timeout: float) -> float:
     """The seconds that a drain may take under gunicorn's two limits; a ``timeout`` of 0 is none.
 
     >>> drain_timeout_s(30, 30), drain_timeout_s(30, 5), drain_timeout_s(1, 0)
-    (8.0, 3.0, 0.5)
+    (28.0, 3.0, 0.5)
     """
-    limit = min(graceful_timeout, timeout or graceful_timeout) - _RESERVE_S
-    return max(0.5, min(limit, process.DEFAULT_DRAIN_TIMEOUT_S))
+    return max(0.5, min(graceful_timeout, timeout or graceful_timeout) - _RESERVE_S)

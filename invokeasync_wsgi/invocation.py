@@ -57,9 +57,25 @@ class Invocation:
         """
         values: Any = json.loads(text)
         try:
-            return cls(**{**values, "payload": values["payload"].encode()})
+            made = cls(**{**values, "payload": values["payload"].encode()})
         except (TypeError, KeyError, AttributeError) as exc:
             raise ValueError(f"not an invocation: {exc}") from exc
+        for name, types in _FIELD_TYPES.items():
+            if not isinstance(getattr(made, name), types):
+                raise ValueError(f"not an invocation: {name}={getattr(made, name)!r}")
+        return made
+
+
+_FIELD_TYPES: dict[str, tuple[type, ...]] = {
+    "request_id": (str,),
+    "function_name": (str,),
+    "qualifier": (str, type(None)),
+    "accepted_at": (int, float),
+    "attempt": (int,),
+    "client_context": (str, type(None)),
+    "trace_id": (str, type(None)),
+    "tenant_id": (str, type(None)),
+}
 
 
 class Outcome(NamedTuple):

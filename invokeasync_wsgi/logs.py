@@ -23,14 +23,10 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TextIO, cast
 
 from .names import LATEST
-
-#: ``X-Amz-Log-Result`` holds the end of the log: this many bytes, before base64.
-TAIL_BYTES = 4096
 
 
 class AttemptLog:
@@ -45,6 +41,8 @@ class AttemptLog:
 
     def write(self, text: str) -> None:
         """Add ``text``, forgetting the oldest where it gets too much."""
+        if not text:
+            return
         if len(text) > self._max_chars:
             text = text[-self._max_chars :]
         self._chunks.append(text)
@@ -59,19 +57,10 @@ class AttemptLog:
 
 _current: ContextVar[AttemptLog | None] = ContextVar("invokeasync_wsgi.attempt_log", default=None)
 
+#: Copies into a log what this context writes from here on; gives a token for `reset_current`.
 set_current = _current.set
+#: Ends what `set_current` began.
 reset_current = _current.reset
-
-
-@contextmanager
-def capturing(log: AttemptLog) -> Iterator[AttemptLog]:
-    """Copy into ``log`` what this context writes."""
-    capture_process()
-    token = set_current(log)
-    try:
-        yield log
-    finally:
-        reset_current(token)
 
 
 def capture_process() -> None:
@@ -92,11 +81,12 @@ class _Tee:
         self._stream = stream
 
     def write(self, text: str) -> int:
+        written = self._stream.write(text)
         log = _current.get()
         # A record that a StreamHandler writes here is in the log already, through the factory.
         if log is not None and sys._getframe(1).f_code is not _EMIT:
             log.write(text)
-        return self._stream.write(text)
+        return written
 
     def writelines(self, lines: Any) -> None:
         for line in lines:
@@ -132,7 +122,8 @@ class _RecordFactory:
     def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = self._make(*args, **kwargs)
         log = _current.get()
-        if log is not None:
+        # A record without a name is `logging.makeLogRecord`'s, which fills it in afterwards.
+        if log is not None and record.name is not None:
             log.write(_format_record(record))
         return record
 
@@ -190,11 +181,6 @@ def end_lines(
         *([status] if status else []),
     ]
     return f"END RequestId: {request_id}\n" + "\t".join(report) + "\t\n"
-
-
-def tail(text: str) -> bytes:
-    """The last 4 KB of a log: ``X-Amz-Log-Result`` before base64, cut at its start."""
-    return text.encode(errors="replace")[-TAIL_BYTES:]
 
 
 def _max_memory_used_mb() -> int:

@@ -7,9 +7,9 @@ id each time (`PerProcess`, 0.2 µs).
 
 The end of a process is just as badly announced, so three things start the drain and the first one
 wins: an explicit `drain_all` (gunicorn's ``worker_exit`` hook, a test, `drain_on_sigterm`), a
-callback of `threading._register_atexit` (runs while threads and executors still work), and
-`atexit` (the last resort). Each looks at the process id, because forked children inherit the
-callbacks of their parents.
+callback of `threading._register_atexit` (runs while threads and executors still work, though some
+releases of Python 3.12 and 3.13 start no new thread by then), and `atexit` (the last resort). Each
+looks at the process id, because forked children inherit the callbacks of their parents.
 """
 
 from __future__ import annotations

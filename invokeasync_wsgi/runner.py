@@ -17,15 +17,15 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from types import CoroutineType, TracebackType
 from typing import Any
 
-from . import logs, names, payload
+from . import logs, payload
 from .clock import Clock
 from .config import Settings
 from .context import Context
-from .functions import Function, HandlerError, Version
+from .functions import Function, Handler, HandlerError, Version
 from .invocation import UNHANDLED, Invocation, Outcome
 
 #: Something to enter around a handler, such as a Flask application context.
@@ -43,7 +43,7 @@ class Runner:
     ) -> None:
         self.settings = settings
         self.clock = clock
-        self.surroundings = nullcontext if surroundings is None else surroundings
+        self.surroundings = surroundings
 
     def attempt(self, invocation: Invocation, function: Function) -> Attempt:
         """An attempt that is about to start: its time runs from here.
@@ -79,7 +79,7 @@ class Attempt:
         self._started = runner.clock.monotonic()
         #: When it times out, in seconds of the clock's `Clock.monotonic`.
         self.deadline = self._started + function.timeout_s
-        self._log = logs.AttemptLog(runner.settings.max_log_bytes)
+        self._log = logs.AttemptLog(runner.settings.max_log_chars)
         self._error_type = ""
         #: Taken by the one thread that may end the attempt.
         self._ended = threading.Lock()
@@ -92,8 +92,12 @@ class Attempt:
             returns after its deadline has timed out even if nobody called `expire`.
         """
         if self._runner.settings.capture_output:
-            with logs.capturing(self._log):
+            logs.capture_process()
+            token = logs.set_current(self._log)
+            try:
                 result, content_type = self._call_handler()
+            finally:
+                logs.reset_current(token)
         else:
             result, content_type = self._call_handler()
         if not self._ended.acquire(blocking=False):
@@ -123,10 +127,11 @@ class Attempt:
             early = exc.error_type != "Runtime.UnmarshalError"
             return self._failed(exc.message, exc.error_type, early=early), _JSON
         try:
-            with self._runner.surroundings():
-                result = handler(event, self._context())
-                if type(result) is CoroutineType:
-                    result = _run_coroutine(result)
+            if self._runner.surroundings is None:
+                result = self._result_of(handler, event)
+            else:
+                with self._runner.surroundings():
+                    result = self._result_of(handler, event)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is the function's error
             stack = _stack_trace(exc.__traceback__)
             return self._failed(_text_of(exc), type(exc).__name__, stack), _JSON
@@ -154,21 +159,17 @@ class Attempt:
                 "Runtime.UnmarshalError", f"Unable to unmarshal input: {exc}"
             ) from exc
 
-    def _context(self) -> Context:
-        settings = self._runner.settings
-        return Context(
+    def _result_of(self, handler: Handler, event: Any) -> Any:
+        context = Context(
             self.invocation,
-            function_version=self._version.number,
-            invoked_function_arn=names.function_arn(
-                settings.region,
-                settings.account_id,
-                self._function.name,
-                self.invocation.qualifier,
-            ),
-            memory_limit_in_mb=self._function.memory_limit_in_mb,
+            self._function,
+            self._version,
+            settings=self._runner.settings,
             deadline=self.deadline,
             clock=self._runner.clock,
         )
+        result = handler(event, context)
+        return _run_coroutine(result) if type(result) is CoroutineType else result
 
     def _failed(
         self, message: str, error_type: str, stack: list[str] | None = None, *, early: bool = False

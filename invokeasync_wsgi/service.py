@@ -16,7 +16,7 @@ from typing import Any
 
 from . import admission, payload, retry, wire
 from .clock import Clock, SystemClock
-from .config import Settings
+from .config import Settings, make_settings
 from .errors import (
     AccessDeniedException,
     AWSError,
@@ -74,12 +74,12 @@ class Service:
         """The answer to a request below our prefixes. Never raises an `Exception`."""
         request_id = new_request_id()
         try:
-            request_id = wire.request_id(request.header, request_id)
+            request_id = wire.request_id(request, request_id)
+            if request.operation is None:
+                raise AccessDeniedException(wire.UNKNOWN_OPERATION)
             if request.operation == wire.INVOKE_ASYNC:
                 return self._invoke_async(request, request_id)
-            if request.operation is not None:
-                return self._invoke(request, request_id)
-            raise AccessDeniedException(wire.UNKNOWN_OPERATION)
+            return self._invoke(request, request_id)
         except AWSError as exc:
             return wire.refusal(request_id, exc)
         except Exception:
@@ -101,7 +101,7 @@ class Service:
                 accepted_at=self.clock.time(),
             )
         )
-        return wire.accepted(request_id)._replace(after=after)
+        return wire.accepted(request_id, after)
 
     def _invoke(self, request: wire.Request, request_id: str) -> wire.Response:
         streaming = request.operation == wire.INVOKE_WITH_RESPONSE_STREAM
@@ -127,7 +127,7 @@ class Service:
         )
         if is_event:
             after = self._accept(invocation)
-            response = wire.accepted(request_id)._replace(after=after)
+            response = wire.accepted(request_id, after)
         else:
             outcome = self._run_now(invocation, function)
             answer = wire.streamed_result if streaming else wire.result
@@ -155,9 +155,9 @@ class Service:
             TypeError, ValueError: the event has no JSON form.
         """
         invocation = self._invocation(function_name, event, qualifier)
-        limit = self.settings.max_event_bytes
-        if len(invocation.payload) > limit:
-            raise _event_too_large(len(invocation.payload), limit)
+        size, limit = len(invocation.payload), self.settings.max_event_bytes
+        if size > limit:
+            raise _event_too_large(size, limit)
         after = self._accept(invocation)
         if after is not None:  # there is no answer to wait for
             after()
@@ -171,6 +171,8 @@ class Service:
         Arguments and errors are those of `submit`; what the handler raises is in the outcome.
         """
         invocation = self._invocation(function_name, event, qualifier)
+        if len(invocation.payload) > self.settings.max_request_bytes:
+            raise _request_too_large(self.settings.max_request_bytes)
         function = self.functions.get(invocation.function_name)
         assert function is not None  # noqa: S101 - resolved a moment ago; functions never go away
         return self._run_now(invocation, function)
@@ -209,9 +211,7 @@ class Service:
         try:
             body = request.read_body(limit)
         except wire.BodyTooLarge as exc:
-            raise RequestEntityTooLargeException(
-                f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
-            ) from exc
+            raise _request_too_large(limit) from exc
         return _checked(body)
 
     def _accept(self, invocation: Invocation) -> AfterAnswer | None:
@@ -299,14 +299,22 @@ class AsyncAttempt:
 
 
 def run_attempt(
-    functions: Functions, invocation: Invocation, **settings: Any
+    functions: Functions,
+    invocation: Invocation,
+    *,
+    clock: Clock | None = None,
+    surroundings: Surroundings | None = None,
+    **settings: Any,
 ) -> tuple[Outcome, retry.Decision]:
-    """Run one attempt of an event that a `CallbackExecutor` sent elsewhere.
+    """Run one attempt of an event that a `CallbackExecutor` sent elsewhere, in this thread.
 
     Args:
         functions: the registry that the invocation's function is in.
         invocation: as it came, or `Invocation.from_json` of what came.
-        settings: fields of `config.Settings` that matter to attempts.
+        clock: what measures time; the system's by default.
+        surroundings: entered around the handler, such as a Flask application's ``app_context``.
+        settings: fields of `config.Settings`. Those that concern callers and executors are
+            ignored: nobody can call in here, and nothing is queued.
 
     Returns:
         The outcome, and what Lambda would do next: `retry.Succeeded`, `retry.RetryAt` (run it
@@ -315,8 +323,8 @@ def run_attempt(
     Raises:
         ResourceNotFoundException: the function, version or alias is not in ``functions``.
     """
-    # Nobody can call in through this service, so there is nobody to authenticate.
-    service = Service(functions, Settings(auth="none", executor="inline:", **settings))
+    settings.update(auth="none", executor="inline:")
+    service = Service(functions, make_settings(**settings), clock=clock, surroundings=surroundings)
     attempt = service.begin(invocation)
     decision = attempt.run()
     if decision is None or attempt.outcome is None:
@@ -335,6 +343,12 @@ def _checked(body: bytes) -> bytes:
 def _event_too_large(size: int, limit: int) -> RequestEntityTooLargeException:
     return RequestEntityTooLargeException(
         f"{size} byte payload is too large for the Event invocation type (limit {limit} bytes)"
+    )
+
+
+def _request_too_large(limit: int) -> RequestEntityTooLargeException:
+    return RequestEntityTooLargeException(
+        f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
     )
 
 

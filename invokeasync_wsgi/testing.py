@@ -112,7 +112,11 @@ class SteppedExecutor:
         invocation = self._store.claim(now=self._clock.time())
         if invocation is None:
             return None
-        decision = self._begin(invocation).run()
+        try:
+            decision = self._begin(invocation).run()
+        except BaseException:
+            self._store.finish(invocation)
+            raise
         if isinstance(decision, RetryAt):
             self._store.requeue(invocation, attempt=invocation.attempt + 1, due=decision.due)
             return decision
@@ -146,7 +150,8 @@ class Client:
     """Sends requests to a WSGI application and checks what comes back.
 
     Every answer goes through `wsgiref.validate` and is refused (AssertionError) when it has a
-    hop-by-hop header, a repeated one, or a body of another length than announced.
+    hop-by-hop header, a repeated one, a body of another length than announced, or any body for
+    HEAD.
 
     Args:
         app: the application.
@@ -218,7 +223,8 @@ class Client:
             "wsgi.run_once": False,
         }
         for name, value in (headers or {}).items():
-            request["HTTP_" + name.upper().replace("-", "_")] = value
+            key = name.upper().replace("-", "_")
+            request[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
         request.update(environ or {})
         return self._send(request)
 
@@ -245,5 +251,6 @@ class Client:
         assert not any(is_hop_by_hop(name) for name in by_name), headers  # noqa: S101
         assert len(by_name) == len(headers), headers  # noqa: S101
         announced = by_name.get("content-length", str(len(body)))
-        assert request["REQUEST_METHOD"] == "HEAD" or announced == str(len(body))  # noqa: S101
+        length = "0" if request["REQUEST_METHOD"] == "HEAD" else announced
+        assert str(len(body)) == length, (headers, body)  # noqa: S101
         return Answer(int(status[:3]), by_name, body)

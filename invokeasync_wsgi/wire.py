@@ -20,13 +20,12 @@ import binascii
 import json
 import os
 import re
-import uuid
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from . import eventstream, logs, names
+from . import eventstream, names
 from .errors import AWSError, InvalidRequestContentException, ValidationException
 from .invocation import Outcome
 
@@ -34,21 +33,24 @@ INVOKE_ASYNC = "InvokeAsync"
 INVOKE = "Invoke"
 INVOKE_WITH_RESPONSE_STREAM = "InvokeWithResponseStream"
 
-#: Whether a path may be ours is one `str.startswith` with these.
+#: Whether a path may be ours is one `str.startswith` with these; `is_ours` says the rest.
 PREFIXES = ("/2014-11-13/functions", "/2015-03-31/functions", "/2021-11-15/functions")
 
+_PREFIX_LENGTH = len("/2014-11-13/functions")
 _OPERATIONS = {
     "/2014-11-13/functions/": ("/invoke-async", INVOKE_ASYNC),
     "/2015-03-31/functions/": ("/invocations", INVOKE),
     "/2021-11-15/functions/": ("/response-streaming-invocations", INVOKE_WITH_RESPONSE_STREAM),
 }
-_PREFIX_LENGTH = len("/2014-11-13/functions/")
 
 #: What a signed request for no operation is told: Lambda's API has no 404 or 405 for paths.
 UNKNOWN_OPERATION = "Unable to determine service/operation name to be authorized"
 
 #: Bytes of base64 in ``X-Amz-Client-Context``, from the model's text.
 MAX_CLIENT_CONTEXT_LENGTH = 3583
+
+#: Bytes of the log in ``X-Amz-Log-Result``, before base64: its last 4 KB.
+LOG_TAIL_BYTES = 4096
 
 EVENT = "Event"
 REQUEST_RESPONSE = "RequestResponse"
@@ -58,7 +60,7 @@ INVOCATION_TYPES = (DRY_RUN, REQUEST_RESPONSE, EVENT)
 STREAM_INVOCATION_TYPES = (DRY_RUN, REQUEST_RESPONSE)
 LOG_TYPES = ("None", "Tail")
 
-_REQUEST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_REQUEST_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class BodyTooLarge(Exception):
@@ -105,19 +107,28 @@ class InvokeParameters(NamedTuple):
     tenant_id: str | None
 
 
+def is_ours(path: str) -> bool:
+    """Whether a path that starts with one of `PREFIXES` is one of Lambda's.
+
+    >>> is_ours("/2015-03-31/functions/f"), is_ours("/2015-03-31/functionsX")
+    (True, False)
+    """
+    return path[_PREFIX_LENGTH : _PREFIX_LENGTH + 1] in ("", "/")
+
+
 def route(method: str, path: str) -> tuple[str | None, str]:
-    """The operation of a path below `PREFIXES` and the function's name in it, still encoded.
+    """The operation of a path below `PREFIXES`, and the function's name in it.
 
     >>> route("POST", "/2014-11-13/functions/f/invoke-async/")
     ('InvokeAsync', 'f')
     >>> route("GET", "/2014-11-13/functions/f/invoke-async/")
     (None, '')
     """
-    known = _OPERATIONS.get(path[:_PREFIX_LENGTH])
+    known = _OPERATIONS.get(path[: _PREFIX_LENGTH + 1])
     if known is None or method != "POST":
         return None, ""
     ending, operation = known
-    rest = path[_PREFIX_LENGTH:].removesuffix("/")
+    rest = path[_PREFIX_LENGTH + 1 :].removesuffix("/")
     name = rest.removesuffix(ending)
     # An empty name is an empty path segment, which is no operation (recorded for "//2015-…").
     if name == rest or not name:
@@ -125,20 +136,22 @@ def route(method: str, path: str) -> tuple[str | None, str]:
     return operation, name
 
 
-def request_id(header: Callable[[str], str | None], new: str) -> str:
-    """The id of this request: the caller's, when it sent a good one, else ``new``.
+def request_id(request: Request, new: str) -> str:
+    """The id of a request: the caller's, when it sent a good one, else ``new``.
 
     Raises:
-        InvalidRequestContentException: the caller's is no UUID.
+        InvalidRequestContentException: the caller's is no UUID (and the operation is one).
     """
-    given = header("HTTP_X_AMZN_REQUESTID")
+    given = request.header("HTTP_X_AMZN_REQUESTID")
     if given is None:
         return new
-    if _REQUEST_ID.fullmatch(given) is None:
-        raise InvalidRequestContentException(
-            "Invalid Request ID: The 'x-amzn-RequestId' header must be a valid UUID format string."
-        )
-    return str(uuid.UUID(given))
+    if _REQUEST_ID.fullmatch(given) is not None:
+        return given.lower()
+    if request.operation is None:  # which is the worse fault
+        return new
+    raise InvalidRequestContentException(
+        "Invalid Request ID: The 'x-amzn-RequestId' header must be a valid UUID format string."
+    )
 
 
 def check_names(function_name: str, qualifier: str | None = None) -> None:
@@ -184,7 +197,7 @@ def invoke_parameters(request: Request, *, streaming: bool) -> InvokeParameters:
 # --- answers --------------------------------------------------------------------------------
 
 
-def accepted(request_id: str) -> Response:
+def accepted(request_id: str, after: Callable[[], None] | None) -> Response:
     """202 with an empty body: the event is accepted.
 
     The type is that of the API reference's sample. AWS leaves it out for Invoke with type Event,
@@ -195,7 +208,7 @@ def accepted(request_id: str) -> Response:
         ("Content-Type", "application/json"),
         ("Content-Length", "0"),
     ]
-    return Response(HTTPStatus.ACCEPTED, headers)
+    return Response(HTTPStatus.ACCEPTED, headers, b"", after)
 
 
 def would_run(request_id: str) -> Response:
@@ -294,4 +307,5 @@ def _decode_client_context(encoded: str) -> str:
 
 
 def _log_result(outcome: Outcome) -> str:
-    return base64.b64encode(logs.tail(outcome.log())).decode()
+    """The end of the attempt's log, as ``X-Amz-Log-Result`` carries it."""
+    return base64.b64encode(outcome.log().encode(errors="replace")[-LOG_TAIL_BYTES:]).decode()

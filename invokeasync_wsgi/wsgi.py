@@ -25,6 +25,7 @@ from . import wire
 from .clock import Clock
 from .config import make_settings
 from .errors import InvalidRequestContentException, LengthRequiredException
+from .executors import Executor
 from .functions import Functions
 from .process import DEFAULT_DRAIN_TIMEOUT_S
 from .runner import Surroundings
@@ -70,7 +71,7 @@ class InvokeAsyncMiddleware:
         functions: Functions,
         *,
         auth: str | None = None,
-        executor: Any = "threads:",
+        executor: str | Executor = "threads:",
         clock: Clock | None = None,
         surroundings: Surroundings | None = None,
         **settings: Any,
@@ -86,7 +87,7 @@ class InvokeAsyncMiddleware:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer the request, or let the wrapped application do so."""
         path = environ.get("PATH_INFO", "")
-        if path.startswith(wire.PREFIXES) and path[21:22] in ("", "/"):
+        if path.startswith(wire.PREFIXES) and wire.is_ours(path):
             return answer(self.service, environ, start_response, path)
         if self.app is not None:
             return self.app(environ, start_response)
@@ -202,7 +203,9 @@ class _Body:
             raise InvalidRequestContentException(
                 "A request has a Content-Length or a Transfer-Encoding, not both."
             )
-        # Servers let "+2", "1_0" and "-1" through, and int() takes them.
+        # Servers let "+2", "1_0" and "-1" through, and int() takes them. Some leave the blanks in
+        # that HTTP allows behind a value.
+        text = text.rstrip(" \t")
         if not (text.isascii() and text.isdigit()) or len(text) > 20:
             raise InvalidRequestContentException("Content-Length must be a number of bytes.")
         return int(text)
@@ -237,14 +240,10 @@ class _Body:
 
 def _read_exactly(stream: InputStream, length: int) -> bytes:
     """``length`` bytes, or fewer when the stream ends before."""
-    body = stream.read(length)
-    if len(body) == length or not body:
-        return body
-    pieces, missing = [body], length - len(body)
-    while missing and (piece := stream.read(missing)):
-        pieces.append(piece)
-        missing -= len(piece)
-    return b"".join(pieces)
+    body = stream.read(length) if length else b""
+    while 0 < len(body) < length and (piece := stream.read(length - len(body))):
+        body += piece
+    return body
 
 
 def _read_to_end(read: Callable[[int], bytes], limit: int) -> bytes:

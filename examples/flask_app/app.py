@@ -1,4 +1,9 @@
-"""A Flask application with two functions that Lambda's clients can invoke."""
+"""A Flask application with two functions that Lambda's clients can invoke.
+
+    python -m gunicorn 'app:create_app()'
+
+`make run` does the same. gunicorn reads gunicorn.conf.py in this folder, which says how to try it.
+"""
 
 from flask import Flask, current_app
 

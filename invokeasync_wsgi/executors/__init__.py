@@ -91,9 +91,10 @@ class Executor(Protocol):
         """
 
     def drain(self, timeout_s: float) -> None:
-        """Take no more events in this process and finish what it has, in at most ``timeout_s``.
+        """Finish what this process has accepted, in at most ``timeout_s`` seconds.
 
-        Returns when all is done or time is up; logs the request ids of what was not finished.
+        An executor that keeps events takes no more from then on. Returns when all is done or time
+        is up, and logs the request ids of what was not finished.
         """
 
     def close(self) -> None:

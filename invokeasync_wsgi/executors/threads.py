@@ -21,7 +21,6 @@ from __future__ import annotations
 import heapq
 import logging
 import math
-import queue
 import threading
 from collections.abc import Callable
 from typing import NamedTuple
@@ -69,7 +68,7 @@ class ThreadsExecutor:
             ("max_waiting", max_waiting, 1),
             ("max_lost", max_lost, 0),
         ):
-            if not isinstance(value, int) or value < low:
+            if type(value) is not int or value < low:
                 raise ConfigurationError(
                     f"threads: {name}={value!r}: it must be a whole number, {low} or more"
                 )
@@ -122,11 +121,16 @@ class ThreadsExecutor:
 class _Worker:
     """A thread of the pool."""
 
-    __slots__ = ("running",)
+    __slots__ = ("running", "sleep", "wake")
 
     def __init__(self) -> None:
         #: The attempt it is running, and of what. One assignment, so readers need no lock.
         self.running: tuple[AttemptToRun, Invocation] | None = None
+        # A lock that is always held is the cheapest thing to sleep on: a second acquire waits for
+        # a release, from whatever thread.
+        lock = threading.Lock()
+        lock.acquire()
+        self.sleep, self.wake = lock.acquire, lock.release
 
 
 class _Pool:
@@ -140,11 +144,14 @@ class _Pool:
         self._clock = clock
         self._size = size
         self._max_lost = max_lost
-        #: A token for each event that may be claimed: workers sleep on it.
-        self._tokens: queue.SimpleQueue[None] = queue.SimpleQueue()
-        #: Guards everything below but `_wakes_at`.
+        #: Guards everything below but the timekeeper's.
         self._lock = threading.Lock()
         self._workers: set[_Worker] = set()
+        #: Those that sleep. The last to fall asleep is woken first: it is the warmest, and short
+        #: handlers are run by one thread in turn instead of all of them by turns.
+        self._idle: list[_Worker] = []
+        #: Whether a worker has been woken and has not looked yet.
+        self._waking = False
         self._lost = 0
         #: A heap of the times at which workers are to be woken for a retry.
         self._dues: list[float] = []
@@ -154,6 +161,8 @@ class _Pool:
         #: Wakes the timekeeper; when it wakes by itself, in seconds of the monotonic clock.
         self._timekeeper = clock.alarm()
         self._wakes_at = -math.inf
+        #: The deadline that a worker last woke the timekeeper for.
+        self._asked_for = -math.inf
         #: Set while draining when nothing is left to do.
         self._empty = clock.alarm()
 
@@ -165,19 +174,17 @@ class _Pool:
             if not self._started:
                 self._start_threads()
             self._store.add(invocation)
-        self._tokens.put(None)
+            self._wake_one()
 
     def drain(self, timeout_s: float) -> None:
         deadline = self._clock.monotonic() + timeout_s
         with self._lock:
             self._draining = True
-            for _ in range(self._store.counts().waiting):
-                self._tokens.put(None)
+            self._wake_all()
         self._wait_until_empty(deadline)
         with self._lock:
             self._stopping = True
-            for _ in self._workers:
-                self._tokens.put(None)
+            self._wake_all()
         self._timekeeper.set()
         process.disarm(self.drain)
         unfinished = self._store.unfinished()
@@ -218,15 +225,43 @@ class _Pool:
     # --- workers ------------------------------------------------------------------------------
 
     def _work(self, worker: _Worker) -> None:
+        woken = False
         while True:
-            self._tokens.get()
-            if self._stopping:
+            with self._lock:
+                if self._stopping:
+                    return
+                # While draining, nothing is worth waiting for: everything is due.
+                now = math.inf if self._draining else self._clock.time()
+                invocation = self._store.claim(now=now)
+                if invocation is None:
+                    # Under the lock no event can come between the look and the sleep.
+                    self._idle.append(worker)
+                if woken:
+                    self._waking = False
+                    if invocation is not None and self._store.counts().waiting:
+                        self._wake_one()
+            if invocation is None:
+                worker.sleep()
+                woken = True
+            elif self._run(worker, invocation):
+                woken = False
+            else:
                 return
-            # While draining, nothing is worth waiting for: everything is due.
-            now = math.inf if self._draining else self._clock.time()
-            invocation = self._store.claim(now=now)
-            if invocation is not None and not self._run(worker, invocation):
-                return
+
+    def _wake_one(self) -> None:
+        """See that a sleeping worker comes, if there is one; the lock is held.
+
+        One is on its way at a time, and wakes the next if it finds more than it can take. Waking
+        one for each event would have them all fight for the interpreter's lock over short ones.
+        """
+        if self._idle and not self._waking:
+            self._waking = True
+            self._idle.pop().wake()
+
+    def _wake_all(self) -> None:
+        """Wake every sleeping worker; the lock is held."""
+        while self._idle:
+            self._idle.pop().wake()
 
     def _run(self, worker: _Worker, invocation: Invocation) -> bool:
         """Run one attempt; say whether this thread goes on as a worker."""
@@ -235,6 +270,7 @@ class _Pool:
             attempt = self._begin(invocation)
             worker.running = attempt, invocation
             if attempt.deadline < self._wakes_at:
+                self._asked_for = attempt.deadline
                 self._timekeeper.set()
             decision = attempt.run()
         except BaseException:
@@ -264,11 +300,9 @@ class _Pool:
         self._store.requeue(invocation, attempt=invocation.attempt + 1, due=decision.due)
         with self._lock:
             heapq.heappush(self._dues, decision.due)
-            draining = self._draining
-        if draining:
-            self._tokens.put(None)
-        else:
-            self._timekeeper.set()
+            if self._draining:
+                self._wake_one()
+        self._timekeeper.set()
 
     def _finish(self, invocation: Invocation) -> None:
         self._store.finish(invocation)
@@ -281,24 +315,27 @@ class _Pool:
         """Wake workers for events that become due, and end attempts past their deadline.
 
         Sleeps until the next of these. A worker wakes it only when its attempt ends earlier than
-        that: once after a pause, not once for each attempt.
+        that; and as the deadline that it was woken for stays among those it sleeps until, even if
+        that attempt is over by now, short attempts wake it once in a timeout and not once each.
         """
         while not self._stopping:
             self._timekeeper.clear()
             # From here on workers set the alarm; those that began earlier are seen below.
             self._wakes_at = math.inf
             wakes_at = min(self._next_due(), self._next_deadline())
+            if self._asked_for > self._clock.monotonic():
+                wakes_at = min(wakes_at, self._asked_for)
             self._wakes_at = wakes_at
             self._timekeeper.wait(None if wakes_at == math.inf else wakes_at)
 
     def _next_due(self) -> float:
-        """When an event is due next, by the monotonic clock; each due now gets its token."""
+        """When an event is due next, by the monotonic clock; for each due now a worker is woken."""
         monotonic = self._clock.monotonic()  # first: an error here wakes too early, not too late
         now = self._clock.time()
         with self._lock:
             while self._dues and self._dues[0] <= now:
                 heapq.heappop(self._dues)
-                self._tokens.put(None)
+                self._wake_one()
             return monotonic + self._dues[0] - now if self._dues else math.inf
 
     def _next_deadline(self) -> float:

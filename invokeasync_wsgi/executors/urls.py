@@ -37,8 +37,8 @@ def make_executor(setting: object) -> Executor:
     if not isinstance(setting, str):
         missing = [
             name
-            for name in ("start", "submit", "drain", "close")
-            if not callable(getattr(setting, name, None))
+            for name in ("promise", "start", "submit", "drain", "close")
+            if not hasattr(setting, name)
         ]
         if missing or isinstance(setting, type):
             raise ConfigurationError(
@@ -46,7 +46,7 @@ def make_executor(setting: object) -> Executor:
                 f"has no usable {', '.join(missing) or 'state: it is a class, not an instance'}"
             )
         return cast(Executor, setting)
-    url = urlsplit(setting)
+    url = urlsplit(setting if ":" in setting else f"{setting}:")
     kind = _KINDS.get(url.scheme)
     if kind is None or url.netloc or url.path or url.fragment:
         raise ConfigurationError(
@@ -55,6 +55,8 @@ def make_executor(setting: object) -> Executor:
         )
     options: dict[str, Any] = {}
     for name, text in parse_qsl(url.query, keep_blank_values=True):
+        if name in options:
+            raise ConfigurationError(f"executor={setting!r}: {name} is given twice")
         if name not in kind.options:
             raise ConfigurationError(
                 f"executor={setting!r}: {unknown('option', name, kind.options)}"

@@ -15,6 +15,7 @@ from invokeasync_wsgi.executors.urls import make_executor
     ("url", "kind", "options"),
     [
         ("inline:", InlineExecutor, {"_when": "before"}),
+        ("inline", InlineExecutor, {"_when": "before"}),
         ("inline:?when=after", InlineExecutor, {"_when": "after"}),
         ("threads:", ThreadsExecutor, {"_workers": 8, "_max_waiting": 1000, "_max_lost": 32}),
         ("threads:?workers=2&max_waiting=5&max_lost=0", ThreadsExecutor, {"_workers": 2}),
@@ -37,16 +38,16 @@ def test_an_instance_is_taken_as_it_is() -> None:
     ("setting", "text"),
     [
         pytest.param("thread:", "there is no executor 'thread'; did you mean 'threads'", id="near"),
-        pytest.param("threads", "there is no executor 'threads'", id="no colon"),
         pytest.param("sqlite:///x.db", "there are: inline, threads", id="not there"),
         pytest.param("threads://host", "Its form is 'threads:", id="a host"),
         pytest.param("threads:?wrokers=2", "did you mean 'workers'", id="unknown option"),
+        pytest.param("threads:?workers=2&workers=3", "workers is given twice", id="twice"),
         pytest.param("threads:?workers=two", "workers: invalid literal", id="no number"),
         pytest.param("threads:?workers=0", "workers=0: it must be", id="too small"),
         pytest.param("inline:?when=never", "it must be 'before' or 'after'", id="unknown moment"),
         pytest.param(None, "executor=None: it must be a URL", id="none"),
         pytest.param(ThreadsExecutor, "it is a class, not an instance", id="a class"),
-        pytest.param(object(), "no usable start, submit, drain, close", id="no executor"),
+        pytest.param(object(), "no usable promise, start, submit, drain, close", id="no executor"),
     ],
 )
 def test_a_setting_that_means_none_is_refused_with_the_allowed_ones(

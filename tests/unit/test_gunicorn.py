@@ -12,10 +12,10 @@ from invokeasync_wsgi import gunicorn, process
 @pytest.mark.parametrize(
     ("graceful_timeout", "timeout", "seconds"),
     [
-        pytest.param(30, 30, 8, id="gunicorn's defaults: ours"),
+        pytest.param(30, 30, 28, id="gunicorn's defaults"),
         pytest.param(5, 30, 3, id="a short grace"),
         pytest.param(30, 6, 4, id="a short timeout, which counts on a reload"),
-        pytest.param(30, 0, 8, id="no timeout"),
+        pytest.param(30, 0, 28, id="no timeout"),
         pytest.param(1, 1, 0.5, id="hardly any"),
     ],
 )

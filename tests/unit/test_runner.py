@@ -388,7 +388,7 @@ def test_only_the_end_of_a_long_output_is_kept(capsys: pytest.CaptureFixture[str
         for number in range(100):
             print(f"{number:09}")
 
-    outcome = run(handler, settings={"max_log_bytes": 30})
+    outcome = run(handler, settings={"max_log_chars": 30})
     assert output_of(outcome)[-3:] == ["000000097", "000000098", "000000099"]
     assert len("\n".join(output_of(outcome))) <= 30
 

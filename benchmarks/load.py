@@ -1,0 +1,58 @@
+"""The client of ``sockets``, a process of its own: ``python -m benchmarks.load PORT SIZE N``.
+
+Sends N events of SIZE bytes over a few connections that it keeps, as fast as they are answered,
+and prints the seconds that took. Ends with an error at the first answer that is no empty 202, and
+when a server says nothing for ten seconds.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from . import events
+
+CONNECTIONS = 4
+
+
+def main() -> None:
+    """Run the command line."""
+    port, size, requests = map(int, sys.argv[1:])
+    body = events.records(size)
+    head = (
+        f"POST {events.PATH} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    message = head.encode() + body
+    each = -(-requests // CONNECTIONS)
+    connections = [
+        socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(CONNECTIONS)
+    ]
+    for connection in connections:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    started = time.perf_counter()
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        for ended in [pool.submit(_send, connection, message, each) for connection in connections]:
+            ended.result()
+    print((time.perf_counter() - started) / (each * CONNECTIONS) * requests)
+    for connection in connections:
+        connection.close()
+
+
+def _send(connection: socket.socket, message: bytes, times: int) -> None:
+    for _ in range(times):
+        connection.sendall(message)
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):
+            piece = connection.recv(4096)
+            if not piece:
+                raise ConnectionError(f"the server closed the connection after {answer!r}")
+            answer += piece
+        if not answer.startswith(b"HTTP/1.1 202 ") or b"ontent-Length: 0\r\n" not in answer:
+            raise ConnectionError(f"no empty 202: {answer!r}")
+
+
+if __name__ == "__main__":
+    main()

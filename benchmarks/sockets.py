@@ -1,0 +1,120 @@
+"""``sockets``: the same server with either application, and a client in another process. Linux."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from . import events, load
+from .paired import CannotRun, Cost, Effort, Row, alternate, compare
+
+_ROOT = Path(__file__).resolve().parent.parent
+_PROC = Path("/proc")
+#: For a server to start, and for a client to send everything.
+_PATIENCE_S = 60.0
+
+
+class _Server(NamedTuple):
+    port: int
+    #: The process whose CPU time is counted.
+    worker_pid: int
+
+
+def sockets(effort: Effort) -> list[Row]:
+    """What an accepted event costs under gunicorn."""
+    if not Path(f"/proc/self/task/{_own_pid()}/schedstat").exists():
+        raise CannotRun("it reads CPU times from Linux's /proc/PID/task/TID/schedstat")
+    if importlib.util.find_spec("gunicorn") is None:
+        raise CannotRun("gunicorn is not installed")
+    with (
+        _serving("floor") as floor,
+        _serving("ours") as ours,
+        _serving("acknowledged") as acknowledged,
+    ):
+        return [
+            _row(floor, side, effort, size, f"{name}, {case}, {events.VALIDATOR}", target)
+            for size, name, target in ((200, "200 B", 1.25), (100 * events.KB, "100 KB", 1.6))
+            for side, case in ((ours, "accepted and run"), (acknowledged, "accepted"))
+        ]
+
+
+def _row(floor: _Server, ours: _Server, effort: Effort, size: int, case: str, target: float) -> Row:
+    count = effort.count(2500)
+    for server in (floor, ours):
+        _round(server, size, load.CONNECTIONS)  # starts what starts late
+    pairs = alternate(
+        lambda: _round(floor, size, count),
+        lambda: _round(ours, size, count),
+        effort.rounds_or(9),
+    )
+    return compare("sockets", case, pairs, "ratio", target)
+
+
+def _round(server: _Server, size: int, count: int) -> Cost:
+    before = _cpu_s(server.worker_pid)
+    client = subprocess.run(
+        [sys.executable, "-m", "benchmarks.load", str(server.port), str(size), str(count)],
+        cwd=_ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=_PATIENCE_S,
+        check=True,
+    )
+    time.sleep(0.05)  # the last handlers' end
+    return Cost((_cpu_s(server.worker_pid) - before) / count, float(client.stdout) / count)
+
+
+def _cpu_s(pid: int) -> float:
+    """CPU time of a process, in seconds, by the nanosecond account of each of its threads.
+
+    Threads that have ended are missing; both servers' live until theirs do.
+    """
+    tasks = _PROC.joinpath(str(pid), "task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+
+@contextmanager
+def _serving(name: str) -> Iterator[_Server]:
+    """gunicorn with one of `served`'s applications on a port of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        master = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "gunicorn", "-c", "python:benchmarks.served"),
+                *("--bind", f"fd://{listener.fileno()}", f"benchmarks.served:{name}"),
+            ],
+            cwd=_ROOT,
+            pass_fds=[listener.fileno()],
+        )
+    try:
+        yield _Server(port, _worker_of(master))
+    finally:
+        master.terminate()
+        try:
+            master.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            master.kill()
+            master.wait()
+
+
+def _worker_of(master: subprocess.Popen[bytes]) -> int:
+    """The one child of gunicorn's master, once it is there."""
+    children = _PROC.joinpath(str(master.pid), "task", str(master.pid), "children")
+    deadline = time.monotonic() + _PATIENCE_S
+    while master.poll() is None and time.monotonic() < deadline:
+        pids = children.read_text().split()
+        if pids:
+            return int(pids[0])
+        time.sleep(0.02)
+    raise RuntimeError("gunicorn did not start")
+
+
+def _own_pid() -> int:
+    return int(_PROC.joinpath("self").resolve().name)
