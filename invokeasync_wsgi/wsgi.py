@@ -229,7 +229,12 @@ class _Body:
     def _stream(self) -> Callable[[int], bytes]:
         """What reads the next piece of a body without a length."""
         if self._is_terminated():
-            read: Callable[[int], bytes] = self._environ["wsgi.input"].read
+            stream = self._environ["wsgi.input"]
+            if isinstance(stream, io.RawIOBase):
+                # Werkzeug's stream says that it filled a buffer which it has shortened; its own
+                # read() then returns memory that is not the body's, or crashes (Python 3.10).
+                stream = io.BufferedReader(stream)
+            read: Callable[[int], bytes] = stream.read
             return read
         if "uwsgi.version" in self._environ:
             import uwsgi  # the server's own module: its wsgi.input shows chunked bodies as empty

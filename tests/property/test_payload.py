@@ -136,6 +136,17 @@ def deep_json(draw: st.DrawFn) -> str:
 
 
 @settings(max_examples=150, deadline=None)
+@given(json_values)
+def test_a_handler_gets_the_same_event_with_and_without_msgspec(value: Any) -> None:
+    text = json.dumps(value)
+    assert repr(payload.decode_event(text.encode())) == repr(json.loads(text))
+
+
+@given(st.from_regex(r"\A-?(0|[1-9][0-9]{0,40})(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?\Z"))
+def test_a_number_is_the_same_with_and_without_msgspec(text: str) -> None:
+    assert repr(payload.decode_event(text.encode())) == repr(json.loads(text))
+
+
 @given(deep_json())
 def test_nesting_is_counted_as_one_character_at_a_time_would(text: str) -> None:
     expected = count_nesting(text)
