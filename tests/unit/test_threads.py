@@ -211,10 +211,12 @@ def test_a_forked_child_runs_its_own_events_and_not_its_parents() -> None:
         @functions.function
         def note(event, context):
             print(event, flush=True)
+            done.set()
 
         app = InvokeAsyncMiddleware(None, functions, auth="none", executor="threads:?workers=1")
         client = Client(app)
         client.invoke_async("note", b'"parent"')
+        done.wait(10)  # a fork in the middle of a print would print it twice
         pid = os.fork()
         if pid == 0:
             assert app.service.executor.stats().workers == 0
