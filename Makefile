@@ -41,7 +41,7 @@ integration: $(VENV)/installed-dev $(ROOT)/tests/integration/js/node_modules
 	cd $(ROOT) && $(PY) -m pytest tests/integration
 
 docs: $(VENV)/installed-dev
-	cd $(ROOT) && $(PY) -m mkdocs build --quiet --strict
+	cd $(ROOT) && NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
 
 bench: $(VENV)/installed-dev
 	cd $(ROOT) && $(PY) -m benchmarks
