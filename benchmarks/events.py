@@ -55,6 +55,24 @@ def small_objects(size: int) -> bytes:
     return b"[" + b",".join([item] * ((size - 1) // (len(item) + 1))) + b"]"
 
 
+def texts(size: int) -> bytes:
+    """An event of ``size`` bytes as documents and mails are sent: a few long strings."""
+    paragraph = "Lorem ipsum dolor sit amet, consectetur adipiscing elit. " * 10
+    made = [{"title": f"Page {number}", "text": paragraph} for number in range(size // 640)]
+    event = json.dumps({"pages": made, "pad": ""}, separators=(",", ":")).encode()
+    return event.replace(b'"pad":"', b'"pad":"' + b"x" * (size - len(event)))
+
+
+#: The events that are measured with, by their names in the tables.
+EVENTS = {
+    "200 B": records(200),
+    "100 KB of texts": texts(100 * KB),
+    "100 KB of records": records(100 * KB),
+    "100 KB of small objects": small_objects(100 * KB),
+    "1 MB of records": records(MB),
+}
+
+
 def request(path: str, body: bytes) -> WSGIEnvironment:
     """The environ of a POST as servers make it, but for ``wsgi.input``: see `send`."""
     return {

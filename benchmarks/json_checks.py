@@ -25,13 +25,7 @@ def json_checks(effort: Effort) -> list[Row]:
     if events.HAS_MSGSPEC:
         validators.insert(0, ("msgspec", nullcontext))
     rows = []
-    for name, event in (
-        ("records, 200 B", events.records(200)),
-        ("records, 100 KB", events.records(100 * events.KB)),
-        ("records, 1 MB", events.records(events.MB)),
-        ("small objects, 100 KB", events.small_objects(100 * events.KB)),
-        ("small objects, 1 MB", events.small_objects(events.MB)),
-    ):
+    for name, event in events.EVENTS.items():
         for validator, chosen in validators:
             with chosen():
                 rows.append(_row(f"{name}, {validator}", event, effort))

@@ -1,8 +1,8 @@
-"""The client of ``sockets``, a process of its own: ``python -m benchmarks.load PORT SIZE N``.
+"""The client of ``sockets``, a process of its own: ``python -m benchmarks.load PORT EVENT N``.
 
-Sends N events of SIZE bytes over a few connections that it keeps, as fast as they are answered,
-and prints the seconds that took. Ends with an error at the first answer that is no empty 202, and
-when a server says nothing for ten seconds.
+Sends N times one of `events.EVENTS` over a few connections that it keeps, as fast as they are
+answered, and prints the seconds that took. Ends with an error at the first answer that is no empty
+202, and when a server says nothing for ten seconds.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ CONNECTIONS = 4
 
 def main() -> None:
     """Run the command line."""
-    port, size, requests = map(int, sys.argv[1:])
-    body = events.records(size)
+    port, requests = int(sys.argv[1]), int(sys.argv[3])
+    body = events.EVENTS[sys.argv[2]]
     head = (
         f"POST {events.PATH} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"

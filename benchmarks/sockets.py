@@ -39,28 +39,34 @@ def sockets(effort: Effort) -> list[Row]:
         _serving("acknowledged") as acknowledged,
     ):
         return [
-            _row(floor, side, effort, size, f"{name}, {case}, {events.VALIDATOR}", target)
-            for size, name, target in ((200, "200 B", 1.25), (100 * events.KB, "100 KB", 1.6))
-            for side, case in ((ours, "accepted and run"), (acknowledged, "accepted"))
+            _row(floor, side, effort, event, case, target)
+            for event, target in _TARGETS.items()
+            for side, case in ((acknowledged, "accepted"), (ours, "accepted and run"))
         ]
 
 
-def _row(floor: _Server, ours: _Server, effort: Effort, size: int, case: str, target: float) -> Row:
+#: Events, and what accepting one may cost.
+_TARGETS = {"200 B": 1.25, "100 KB of texts": 1.6, "100 KB of records": 1.6}
+
+
+def _row(
+    floor: _Server, ours: _Server, effort: Effort, event: str, case: str, target: float
+) -> Row:
     count = effort.count(2500)
     for server in (floor, ours):
-        _round(server, size, load.CONNECTIONS)  # starts what starts late
+        _round(server, event, load.CONNECTIONS)  # starts what starts late
     pairs = alternate(
-        lambda: _round(floor, size, count),
-        lambda: _round(ours, size, count),
+        lambda: _round(floor, event, count),
+        lambda: _round(ours, event, count),
         effort.rounds_or(9),
     )
-    return compare("sockets", case, pairs, "ratio", target)
+    return compare("sockets", f"{event}, {case}, {events.VALIDATOR}", pairs, "ratio", target)
 
 
-def _round(server: _Server, size: int, count: int) -> Cost:
+def _round(server: _Server, event: str, count: int) -> Cost:
     before = _cpu_s(server.worker_pid)
     client = subprocess.run(
-        [sys.executable, "-m", "benchmarks.load", str(server.port), str(size), str(count)],
+        [sys.executable, "-m", "benchmarks.load", str(server.port), event, str(count)],
         cwd=_ROOT,
         stdout=subprocess.PIPE,
         text=True,

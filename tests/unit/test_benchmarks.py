@@ -74,10 +74,12 @@ def test_unknown_names_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "pass-through" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("size", [200, 100 * events.KB])
-def test_records_have_the_size_they_say(size: int) -> None:
-    event = events.records(size)
-    assert len(event) == size
+@pytest.mark.parametrize("name", events.EVENTS)
+def test_events_have_the_size_they_say(name: str) -> None:
+    number, unit = name.split()[:2]
+    size = int(number) * {"B": 1, "KB": events.KB, "MB": events.MB}[unit]
+    event = events.EVENTS[name]
+    assert size - 8 < len(event) <= size
     payload.check(event)
 
 
