@@ -22,9 +22,9 @@ second, which are there to be looked at. Nothing here passes or fails: "target m
 ``sockets`` (Linux)
     The same two under gunicorn's ``gthread`` with one worker and kept connections; events of
     200 bytes, and of 100 KB with 160 objects (texts) and 1650 (records). What counts is the CPU
-    time of the worker process from ``/proc``; the client is another process. "Accepted and run" is the
-    whole, which builds the event for the handler and calls it; "accepted" ends with the answer: its
-    executor takes the event and drops it. *Not shown:* new connections, TLS, a network; other
+    time of the worker process from ``/proc``; the client is another process. "Accepted and run" is
+    the whole, which builds the event for the handler and calls it; "accepted" ends with the answer:
+    its executor takes the event and drops it. *Not shown:* new connections, TLS, a network; other
     servers, most of which cost less than gunicorn, so that the same added time is a larger share;
     latency; handlers that do something.
 

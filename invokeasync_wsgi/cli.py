@@ -173,5 +173,6 @@ def _refuse_taken_port(host: str, port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as exc:
-            raise ConfigurationError(f"cannot bind {host}:{port}: {exc.strerror}") from exc
+        except (OSError, OverflowError) as exc:
+            reason = exc.strerror if isinstance(exc, OSError) else str(exc)
+            raise ConfigurationError(f"cannot bind {host}:{port}: {reason}") from exc

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from functools import cached_property
 from typing import Any
 
 from .clock import Clock
@@ -21,9 +22,7 @@ from .process import PerProcess
 
 
 class Context:
-    """What a handler may know of its invocation. One for each attempt."""
-
-    __slots__ = ("_clock", "_deadline", "_function", "_invocation", "_settings", "_version")
+    """What a handler may know of its invocation. One for each attempt, and a handler's to mark."""
 
     def __init__(
         self,
@@ -88,13 +87,13 @@ class Context:
         """``X-Amz-Tenant-Id`` as sent."""
         return self._invocation.tenant_id
 
-    @property
+    @cached_property
     def client_context(self) -> ClientContext | None:
         """``X-Amz-Client-Context``, or ``None`` when none was sent."""
         text = self._invocation.client_context
         return None if text is None else ClientContext(json.loads(text))
 
-    @property
+    @cached_property
     def identity(self) -> CognitoIdentity:
         """Always there, and without values: no Cognito stands before us."""
         return CognitoIdentity()

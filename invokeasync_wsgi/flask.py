@@ -14,9 +14,10 @@
         return app
 
 Handlers run inside an application context: ``current_app``, ``g`` and ``teardown_appcontext`` work
-as in a command, and there is no request. The extension wraps ``app.wsgi_app``, so the invoke paths
-are answered before Flask sees them: ``before_request``, ``errorhandler`` and ``MAX_CONTENT_LENGTH``
-do not apply to them. ``ProxyFix`` belongs around it: apply it after `InvokeAsync.init_app`.
+as in a command, and there is no request (but for ``inline:``, which runs within one). The extension
+wraps ``app.wsgi_app``, so the invoke paths are answered before Flask sees them: ``before_request``,
+``errorhandler`` and ``MAX_CONTENT_LENGTH`` do not apply to them. ``ProxyFix`` belongs around it:
+apply it after `InvokeAsync.init_app`.
 
 One extension serves any number of applications; what belongs to one of them is under
 ``app.extensions["invokeasync"]``. Nothing is started before the first event of each process.
@@ -26,7 +27,7 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import fields
 from typing import Any, cast
 
@@ -149,8 +150,10 @@ def _invoke(function_name: str, event: str, qualifier: str | None) -> None:
     """
     service = _middleware_of(current_app).service
     try:
-        # What it writes is in its log.
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        with ExitStack() as stack:
+            if service.settings.capture_output:  # what it writes is in its log then
+                stack.enter_context(redirect_stdout(io.StringIO()))
+                stack.enter_context(redirect_stderr(io.StringIO()))
             outcome = service.invoke(function_name, event.encode(), qualifier=qualifier)
     except AWSError as exc:
         raise click.ClickException(f"{exc.code}: {exc.message}") from exc

@@ -10,7 +10,9 @@ everything on, and the log record factory is wrapped. The factory, not a handler
 a handler would make a later `logging.basicConfig` do nothing and silence `logging.lastResort`.
 
 Not seen: what C code or a subprocess writes to the file descriptors, ``sys.stdout.buffer``, and
-threads that a handler starts itself (they begin with an empty context before Python 3.14).
+threads that a handler starts itself (they begin with an empty context before Python 3.14). Seen
+twice: records that a handler class with an ``emit`` of its own writes to ``sys.stderr``. The
+wrappers are no `io.TextIOBase`, though they have all its methods.
 
 START, END and REPORT lines are those of Lambda's text log format. They are written out when
 somebody reads them, not for each attempt.
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -27,32 +30,45 @@ from contextvars import ContextVar
 from typing import Any, TextIO, cast
 
 from .names import LATEST
+from .process import PerProcess
 
 
 class AttemptLog:
-    """The end of what one attempt wrote, at most ``max_chars`` of it."""
+    """The end of what one attempt wrote, at most ``max_chars`` of it. Safe from any thread."""
 
-    __slots__ = ("_chunks", "_max_chars", "_size")
+    __slots__ = ("_chunks", "_has_ended", "_lock", "_max_chars", "_size")
 
     def __init__(self, max_chars: int) -> None:
         self._max_chars = max_chars
         self._chunks: deque[str] = deque()
         self._size = 0
+        self._has_ended = False
+        self._lock = threading.Lock()
 
     def write(self, text: str) -> None:
-        """Add ``text``, forgetting the oldest where it gets too much."""
-        if not text:
-            return
-        if len(text) > self._max_chars:
-            text = text[-self._max_chars :]
+        """Add ``text``, forgetting the oldest where it gets too much. Nothing after `end`."""
+        with self._lock:
+            if text and not self._has_ended:
+                self._add(text)
+
+    def end(self, text: str) -> None:
+        """Add the last ``text``. What a handler past its deadline writes is not the attempt's."""
+        with self._lock:
+            if text:
+                self._add(text)
+            self._has_ended = True
+
+    def text(self) -> str:
+        """What is kept."""
+        with self._lock:
+            return "".join(self._chunks)
+
+    def _add(self, text: str) -> None:
+        text = text[-self._max_chars :]
         self._chunks.append(text)
         self._size += len(text)
         while self._size > self._max_chars:
             self._size -= len(self._chunks.popleft())
-
-    def text(self) -> str:
-        """What is kept."""
-        return "".join(self._chunks)
 
 
 _current: ContextVar[AttemptLog | None] = ContextVar("invokeasync_wsgi.attempt_log", default=None)
@@ -65,20 +81,30 @@ reset_current = _current.reset
 
 def capture_process() -> None:
     """Make this process's streams and log records visible to attempts. Cheap when done already."""
-    if type(sys.stdout) is not _Tee and sys.stdout is not None:
-        sys.stdout = cast(TextIO, _Tee(sys.stdout))
-    if type(sys.stderr) is not _Tee and sys.stderr is not None:
-        sys.stderr = cast(TextIO, _Tee(sys.stderr))
-    if not _RecordFactory.installed:
-        _RecordFactory.installed = True
-        logging.setLogRecordFactory(_RecordFactory(logging.getLogRecordFactory()))
+    if type(sys.stdout) is _Tee and type(sys.stderr) is _Tee and _RecordFactory.installed:
+        return
+    with _installing.get():
+        # Something that wraps one of ours and passes attributes on shows the mark, too.
+        if sys.stdout is not None and not hasattr(sys.stdout, _Tee.MARK):
+            sys.stdout = cast(TextIO, _Tee(sys.stdout))
+        if sys.stderr is not None and not hasattr(sys.stderr, _Tee.MARK):
+            sys.stderr = cast(TextIO, _Tee(sys.stderr))
+        if not _RecordFactory.installed:
+            logging.setLogRecordFactory(_RecordFactory(logging.getLogRecordFactory()))
+            _RecordFactory.installed = True
+
+
+_installing = PerProcess(lambda: threading.Lock())  # the name looked up late: see `process`
 
 
 class _Tee:
     """A text stream that also writes to the current attempt's log; else the stream it wraps."""
 
+    MARK = "_invokeasync_wsgi_tee"
+
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        setattr(self, self.MARK, True)
 
     def write(self, text: str) -> int:
         written = self._stream.write(text)
@@ -130,13 +156,13 @@ class _RecordFactory:
 
 def _format_record(record: logging.LogRecord) -> str:
     """A record as Lambda's Python runtime formats it, less the request id that START tells."""
+    line = f"[{record.levelname}]\t{timestamp(record.created)}\t"
     try:
-        message = record.getMessage()
+        line += f"{record.getMessage()}\n"
+        if record.exc_info:
+            line += logging.Formatter().formatException(record.exc_info) + "\n"
     except Exception as exc:  # noqa: BLE001 - logging itself reports a broken format string
-        message = f"{record.msg!r} ({type(exc).__name__}: {exc})"
-    line = f"[{record.levelname}]\t{timestamp(record.created)}\t{message}\n"
-    if record.exc_info:
-        line += logging.Formatter().formatException(record.exc_info) + "\n"
+        line += f"{record.msg!r} ({type(exc).__name__}: {exc})\n"
     return line
 
 

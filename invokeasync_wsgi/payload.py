@@ -57,6 +57,10 @@ class MarshalError(Exception):
     """A handler's result cannot become JSON. The text is the runtime's."""
 
 
+class UnmarshalError(Exception):
+    """A payload cannot be decoded: it was never checked. The text is the runtime's."""
+
+
 def check(payload: bytes) -> None:
     """Refuse a payload that is not JSON; return when it is.
 
@@ -86,14 +90,18 @@ def check(payload: bytes) -> None:
 def decode_event(payload: bytes) -> Any:
     """The value a handler gets as its event: what `json.loads` makes of it, sooner with msgspec.
 
-    Accepts everything that `check` accepts.
+    Raises:
+        UnmarshalError: it is not JSON. What `check` has accepted is.
     """
     if _decode_fast is not None:
         try:
             return _decode_fast(payload)
         except Exception:  # noqa: BLE001, S110 - lone surrogates and 1e999 are for the other one
             pass
-    return json.loads(payload)
+    try:
+        return json.loads(payload)
+    except (ValueError, RecursionError) as exc:
+        raise UnmarshalError(f"Unable to unmarshal input: {exc}") from exc
 
 
 def encode_event(event: object) -> bytes:
@@ -322,16 +330,26 @@ def _outside_strings(payload: bytes) -> list[bytes]:
 
 # Lambda's runtimes write characters as they are from Python 3.12 on, and escape them before.
 _ENSURE_ASCII = sys.version_info < (3, 12)
-_encoder = json.JSONEncoder(ensure_ascii=_ENSURE_ASCII)
+
+
+class _HasDecimals(Exception):
+    """The plain encoder met a Decimal."""
+
+
+def _refuse_to_encode(value: object) -> NoReturn:
+    if isinstance(value, Decimal):
+        raise _HasDecimals
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+_encoder = json.JSONEncoder(ensure_ascii=_ENSURE_ASCII, default=_refuse_to_encode)
 
 
 def _encode(value: object) -> bytes:
     try:
         try:
             return _encoder.encode(value).encode()
-        except TypeError as exc:
-            if "Decimal" not in str(exc):
-                raise
+        except _HasDecimals:
             return _dumps_with_decimals(value, ensure_ascii=_ENSURE_ASCII).encode()
     except UnicodeEncodeError:  # lone surrogates have no UTF-8 form, but an escaped one
         return _dumps_with_decimals(value, ensure_ascii=True).encode()
@@ -348,7 +366,7 @@ def _dumps_with_decimals(value: object, *, ensure_ascii: bool) -> str:
 
     def mark(item: object) -> object:
         if not isinstance(item, Decimal):
-            raise TypeError(f"Object of type {type(item).__name__} is not JSON serializable")
+            _refuse_to_encode(item)
         if item.is_nan():
             return float("nan")
         found.append(str(item))

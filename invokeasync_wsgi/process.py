@@ -15,6 +15,7 @@ looks at the process id, because forked children inherit the callbacks of their 
 from __future__ import annotations
 
 import atexit
+import contextvars
 import logging
 import os
 import signal
@@ -27,7 +28,8 @@ from .clock import SystemClock
 
 _T = TypeVar("_T")
 
-#: Ends the work of one holder of threads: given the seconds it may take, returns when done.
+#: Finishes what one holder of threads has accepted: given the seconds of real time that it may
+#: take, returns when done. Idempotent.
 Drain = Callable[[float], None]
 
 #: Under ``docker stop``'s 10 s, with time left for the server's own end.
@@ -64,43 +66,76 @@ class PerProcess(Generic[_T]):
         return self._values.get(os.getpid())
 
 
-_drains: PerProcess[list[Drain]] = PerProcess(list)
+class _Armed:
+    """What is to be drained in one process."""
+
+    def __init__(self) -> None:
+        #: Each drain, and what closes the door before it.
+        self.drains: list[tuple[Drain, Callable[[], None]]] = []
+        self.watches_the_end = False
 
 
-def arm(drain: Drain) -> None:
-    """Have ``drain`` called once before this process ends, or earlier by `drain_all`.
+_armed = PerProcess(_Armed)
+
+
+def arm(drain: Drain, refuse: Callable[[], None] = lambda: None) -> None:
+    """Have ``drain`` called before this process ends, or earlier by `drain_all`.
 
     Call it when threads are started, not before: it concerns this process only.
+
+    Args:
+        drain: finishes what was accepted.
+        refuse: has nothing more accepted, and returns at once.
     """
-    drains = _drains.get()
-    if not drains:
-        _call_before_exit(os.getpid())
-    drains.append(drain)
+    armed = _armed.get()
+    armed.drains.append((drain, refuse))
+    if not armed.watches_the_end:
+        armed.watches_the_end = True
+        _drain_at_the_end(os.getpid())
 
 
 def disarm(drain: Drain) -> None:
     """Forget ``drain``; unknown ones are no error."""
-    drains = _drains.peek()
-    if drains is not None and drain in drains:
-        drains.remove(drain)
+    armed = _armed.peek()
+    if armed is not None:
+        armed.drains = [pair for pair in armed.drains if pair[0] != drain]
 
 
 def drain_all(timeout_s: float = DEFAULT_DRAIN_TIMEOUT_S) -> None:
-    """Drain everything armed in this process, each thing once; returns when all are done.
+    """Drain everything armed in this process; returns when all are done.
+
+    Everything stops accepting first. An exception that ends this call (a server's SystemExit, an
+    impatient ctrl-C) leaves what is not drained armed for the next call.
 
     Args:
         timeout_s: what all of them may take together, in seconds. They run one after the other.
     """
-    drains = _drains.peek()
-    if drains is None:
+    armed = _armed.peek()
+    if armed is None:
         return
     deadline = SystemClock.monotonic() + timeout_s
-    while drains:
-        drain = drains.pop()
+    for _, refuse in armed.drains:
+        refuse()
+    while armed.drains:
+        drain, _ = armed.drains[-1]
         try:
             drain(max(deadline - SystemClock.monotonic(), 0))
         except Exception:
             logger.exception("a drain failed; the others go on")
+        disarm(drain)
+
+
+def start_thread(name: str, target: Callable[..., None], *args: object) -> None:
+    """Start a daemon thread with an empty context.
+
+    Python 3.14 can let threads inherit the context of whoever starts them. A pool's threads would
+    then keep the context variables of the first request, and its user's data in them, for ever.
+
+    Raises:
+        RuntimeError: no thread can be started.
+    """
+    thread = threading.Thread(target=target, args=args, name=f"invokeasync-{name}", daemon=True)
+    contextvars.Context().run(thread.start)
 
 
 def drain_on_sigterm() -> bool:
@@ -123,7 +158,7 @@ def _exit_on_signal(signum: int, frame: object) -> None:
     sys.exit(128 + signum)
 
 
-def _call_before_exit(pid: int) -> None:
+def _drain_at_the_end(pid: int) -> None:
     """Register the two drains that need no help from the server."""
 
     def drain_here() -> None:

@@ -6,20 +6,22 @@ so a handler past its deadline goes on in the background; whatever it comes to i
 
 User code is called here and nowhere else, and whatever it raises ends here: exceptions become
 function errors as AWS's Python runtime reports them, ``SystemExit`` and the like become
-``Runtime.ExitError``. Only an exception that a signal handler of the process raised while the
-handler happened to run goes through: that one is meant for the server.
+``Runtime.ExitError``. Only a ``SystemExit`` or ``KeyboardInterrupt`` that a signal handler of the
+process raised while the handler happened to run goes through: that one is meant for the server.
+A coroutine past its deadline is cancelled; it ends at its next ``await``.
 """
 
 from __future__ import annotations
 
+import contextvars
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
-from types import CoroutineType, TracebackType
-from typing import Any
+from types import TracebackType
+from typing import Any, NamedTuple, TypeVar
 
 from . import logs, payload
 from .clock import Clock
@@ -27,12 +29,16 @@ from .config import Settings
 from .context import Context
 from .functions import Function, Handler, HandlerError, Version
 from .invocation import UNHANDLED, Invocation, Outcome
+from .process import PerProcess, start_thread
 
 #: Something to enter around a handler, such as a Flask application context.
 Surroundings = Callable[[], AbstractContextManager[object]]
 
+_T = TypeVar("_T")
+
 _JSON = "application/json"
-_OUR_FRAMES = (__package__ + ".", "asyncio.", "contextlib", "contextvars")
+_RAW = "application/unknown"
+_OUR_FRAMES = (__package__ + ".", "asyncio.", "contextlib", "gevent.")
 
 
 class Runner:
@@ -58,8 +64,8 @@ class Attempt:
     """One run of a handler for one invocation."""
 
     __slots__ = (
+        "_cancel",
         "_ended",
-        "_error_type",
         "_function",
         "_log",
         "_runner",
@@ -80,9 +86,10 @@ class Attempt:
         #: When it times out, in seconds of the clock's `Clock.monotonic`.
         self.deadline = self._started + function.timeout_s
         self._log = logs.AttemptLog(runner.settings.max_log_chars)
-        self._error_type = ""
         #: Taken by the one thread that may end the attempt.
         self._ended = threading.Lock()
+        #: Cancels the handler's coroutine, while one runs.
+        self._cancel: Callable[[], object] | None = None
 
     def run(self) -> Outcome | None:
         """Call the handler in this thread, to its end.
@@ -95,17 +102,17 @@ class Attempt:
             logs.capture_process()
             token = logs.set_current(self._log)
             try:
-                result, content_type = self._call_handler()
+                end = self._run_handler()
             finally:
                 logs.reset_current(token)
         else:
-            result, content_type = self._call_handler()
+            end = self._run_handler()
         if not self._ended.acquire(blocking=False):
             return None
         duration_s = self._runner.clock.monotonic() - self._started
         if duration_s >= self._function.timeout_s:
             return self._timed_out()
-        return self._outcome(result, duration_s, content_type)
+        return self._outcome(end, duration_s)
 
     def expire(self) -> Outcome | None:
         """End the attempt as timed out, from another thread.
@@ -115,49 +122,45 @@ class Attempt:
         """
         if not self._ended.acquire(blocking=False):
             return None
+        if self._cancel is not None:
+            self._cancel()
         return self._timed_out()
 
-    def _call_handler(self) -> tuple[bytes, str]:
-        """The result or error as JSON, and its content type. Notes the type of an error."""
+    def _run_handler(self) -> _End:
+        """Call the handler; whatever it or its surroundings raise is its end."""
+        request_id = self.invocation.request_id
         try:
-            handler = self._version.load()
-            event = self._decode_event()
+            end = self._call_handler()
         except HandlerError as exc:
             # Before a handler exists Lambda has no request to name: an empty request id.
-            early = exc.error_type != "Runtime.UnmarshalError"
-            return self._failed(exc.message, exc.error_type, early=early), _JSON
-        try:
-            if self._runner.surroundings is None:
-                result = self._result_of(handler, event)
-            else:
-                with self._runner.surroundings():
-                    result = self._result_of(handler, event)
+            end = _failure("", exc.error_type, exc.message)
+        except payload.UnmarshalError as exc:
+            end = _failure(request_id, "Runtime.UnmarshalError", str(exc))
+        except payload.MarshalError as exc:
+            end = _failure(request_id, "Runtime.MarshalError", str(exc))
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is the function's error
             stack = _stack_trace(exc.__traceback__)
-            return self._failed(_text_of(exc), type(exc).__name__, stack), _JSON
+            end = _failure(request_id, type(exc).__name__, _text_of(exc), stack)
         except BaseException as exc:
             if _comes_from_signal(exc):
                 raise
-            self._error_type = "Runtime.ExitError"
             code = exc.code if isinstance(exc, SystemExit) else None
-            return payload.exit_payload(self.invocation.request_id, code), _JSON
-        try:
-            encoded = payload.encode_result(result)
-        except payload.MarshalError as exc:
-            return self._failed(str(exc), "Runtime.MarshalError"), _JSON
+            end = _End(payload.exit_payload(request_id, code), "Runtime.ExitError")
         limit = self._runner.settings.max_response_bytes
-        if len(encoded) > limit:
-            self._error_type = "Function.ResponseSizeTooLarge"
-            return payload.too_large_payload(limit), _JSON
-        return encoded, "application/unknown" if isinstance(result, bytes) else _JSON
+        if len(end.payload) > limit:
+            return _End(payload.too_large_payload(limit), "Function.ResponseSizeTooLarge")
+        return end
 
-    def _decode_event(self) -> Any:
-        try:
-            return payload.decode_event(self.invocation.payload)
-        except (ValueError, RecursionError) as exc:
-            raise HandlerError(
-                "Runtime.UnmarshalError", f"Unable to unmarshal input: {exc}"
-            ) from exc
+    def _call_handler(self) -> _End:
+        handler = self._version.load()
+        event = payload.decode_event(self.invocation.payload)
+        if self._runner.surroundings is None:
+            result = self._result_of(handler, event)
+        else:
+            with self._runner.surroundings():
+                result = self._result_of(handler, event)
+        encoded = payload.encode_result(result)
+        return _End(encoded, content_type=_RAW if isinstance(result, bytes) else _JSON)
 
     def _result_of(self, handler: Handler, event: Any) -> Any:
         context = Context(
@@ -169,56 +172,85 @@ class Attempt:
             clock=self._runner.clock,
         )
         result = handler(event, context)
-        return _run_coroutine(result) if type(result) is CoroutineType else result
+        return self._run_coroutine(result) if isinstance(result, Coroutine) else result
 
-    def _failed(
-        self, message: str, error_type: str, stack: list[str] | None = None, *, early: bool = False
-    ) -> bytes:
-        self._error_type = error_type
-        lines = [f"[ERROR] {error_type}: {message}\n"]
-        if stack:
-            lines += ["Traceback (most recent call last):\n", *stack]
-        self._log.write("".join(lines))
-        request_id = "" if early else self.invocation.request_id
-        return payload.exception_payload(message, error_type, request_id, stack or [])
+    def _run_coroutine(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """The result of an ``async def`` handler, on an event loop of its own."""
+        import asyncio  # only here: it costs more to import than everything else together
+
+        async def until_cancelled() -> Any:
+            task, loop = asyncio.current_task(), asyncio.get_running_loop()
+            assert task is not None  # noqa: S101 - asyncio.run makes one
+            self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+            try:
+                if self._ended.locked():  # just now, before it could be cancelled
+                    coroutine.close()
+                    return None
+                return await coroutine
+            finally:
+                self._cancel = None
+
+        return _on_native_thread(lambda: asyncio.run(until_cancelled()))
 
     def _timed_out(self) -> Outcome:
-        self._error_type = "Sandbox.Timedout"
         timeout_s = self._function.timeout_s
-        error = payload.timeout_payload(self.invocation.request_id, timeout_s)
-        return self._outcome(error, timeout_s, _JSON)
+        request_id = self.invocation.request_id
+        moment = logs.timestamp(self._runner.clock.time())
+        end = _End(
+            payload.timeout_payload(request_id, timeout_s),
+            "Sandbox.Timedout",
+            f"{moment} {request_id} Task timed out after {timeout_s:.2f} seconds\n",
+        )
+        return self._outcome(end, timeout_s)
 
-    def _outcome(self, result: bytes, duration_s: float, content_type: str) -> Outcome:
+    def _outcome(self, end: _End, duration_s: float) -> Outcome:
+        self._log.end(end.log)
         return Outcome(
-            payload=result,
-            function_error=UNHANDLED if self._error_type else None,
+            payload=end.payload,
+            function_error=UNHANDLED if end.error_type else None,
             executed_version=self._version.number,
             duration_s=duration_s,
-            content_type=content_type,
-            log=lambda: self._log_text(duration_s),
+            content_type=end.content_type,
+            log=lambda: self._log_text(end.error_type, duration_s),
         )
 
-    def _log_text(self, duration_s: float) -> str:
+    def _log_text(self, error_type: str, duration_s: float) -> str:
         """The attempt's log as Lambda would show it, START to REPORT."""
-        request_id, error_type = self.invocation.request_id, self._error_type
         status = f"Status: error\tError Type: {error_type}" if error_type else ""
+        if error_type == "Sandbox.Timedout":
+            status = "Status: timeout"
         output = self._log.text()
         if output and not output.endswith("\n"):
             output += "\n"
-        if error_type == "Sandbox.Timedout":
-            status = "Status: timeout"
-            moment = logs.timestamp(self._runner.clock.time())
-            output += f"{moment} {request_id} Task timed out after {duration_s:.2f} seconds\n"
-        return (
-            logs.start_line(request_id, self._version.number)
-            + output
-            + logs.end_lines(
-                request_id,
-                duration_s=duration_s,
-                memory_limit_in_mb=self._function.memory_limit_in_mb,
-                status=status,
-            )
+        ending = logs.end_lines(
+            self.invocation.request_id,
+            duration_s=duration_s,
+            memory_limit_in_mb=self._function.memory_limit_in_mb,
+            status=status,
         )
+        return logs.start_line(self.invocation.request_id, self._version.number) + output + ending
+
+
+class _End(NamedTuple):
+    """What a handler came to."""
+
+    payload: bytes
+    #: Empty for a result.
+    error_type: str = ""
+    #: What the log says of it.
+    log: str = ""
+    content_type: str = _JSON
+
+
+def _failure(
+    request_id: str, error_type: str, message: str, stack: list[str] | None = None
+) -> _End:
+    """A function error, as the Python runtime reports and logs it."""
+    lines = [f"[ERROR] {error_type}: {message}\n"]
+    if stack:
+        lines += ["Traceback (most recent call last):\n", *stack]
+    error = payload.exception_payload(message, error_type, request_id, stack or [])
+    return _End(error, error_type, "".join(lines))
 
 
 def run_with_deadline(attempt: Attempt, clock: Clock, on_return: Callable[[], None]) -> Outcome:
@@ -240,11 +272,11 @@ def run_with_deadline(attempt: Attempt, clock: Clock, on_return: Callable[[], No
         try:
             outcomes.append(attempt.run())
         finally:
-            on_return()
             done.set()
+            on_return()
 
     try:
-        threading.Thread(target=run, name="invokeasync-invoke", daemon=True).start()
+        start_thread("invoke", run)
     except BaseException:
         on_return()
         raise
@@ -258,21 +290,28 @@ def run_with_deadline(attempt: Attempt, clock: Clock, on_return: Callable[[], No
     return outcomes[0]
 
 
-def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The result of an ``async def`` handler, on an event loop of its own."""
-    import asyncio  # only here: it costs more to import than everything else together
+def _on_native_thread(call: Callable[[], _T]) -> _T:
+    """Call something here, or on a thread of its own where this one is a greenlet.
 
+    Greenlets of one thread share the "running loop" that asyncio keeps for each thread. The threads
+    are not those of gevent's hub, which its name look-ups need.
+    """
     monkey = sys.modules.get("gevent.monkey")
     if monkey is None or not monkey.is_module_patched("threading"):
-        return asyncio.run(coroutine)
-    # Greenlets of one thread share the "running loop" that asyncio keeps for each thread, so the
-    # loop goes to a native thread of gevent's pool, with our context variables.
-    import contextvars
-
-    import gevent
-
+        return call()
     context = contextvars.copy_context()
-    return gevent.get_hub().threadpool.apply(context.run, (asyncio.run, coroutine))
+    result: _T = _gevent_threads.get().apply(context.run, (call,))
+    return result
+
+
+def _gevent_pool() -> Any:
+    import gevent.threadpool
+
+    # Started one by one, when needed; attempts are bounded by those who begin them.
+    return gevent.threadpool.ThreadPool(maxsize=1000)
+
+
+_gevent_threads: PerProcess[Any] = PerProcess(_gevent_pool)
 
 
 def _comes_from_signal(exc: BaseException) -> bool:
@@ -296,7 +335,7 @@ def _comes_from_signal(exc: BaseException) -> bool:
 
 def _stack_trace(tb: TracebackType | None) -> list[str]:
     """The frames of the handler and below, each as the runtime writes it; ours are left out."""
-    while tb is not None and tb.tb_frame.f_globals.get("__name__", "").startswith(_OUR_FRAMES):
+    while tb is not None and str(tb.tb_frame.f_globals.get("__name__")).startswith(_OUR_FRAMES):
         tb = tb.tb_next
     frames = traceback.extract_tb(tb)
     # As plain tuples, frames are written without the ^^^^ marks of newer Pythons, as on Lambda.
@@ -306,5 +345,5 @@ def _stack_trace(tb: TracebackType | None) -> list[str]:
 def _text_of(exc: Exception) -> str:
     try:
         return str(exc)
-    except Exception:  # noqa: BLE001 - an exception's own __str__ is user code too
+    except BaseException:  # noqa: BLE001 - an exception's own __str__ is user code too
         return f"<{type(exc).__name__} whose text cannot be read>"

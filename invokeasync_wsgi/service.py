@@ -34,6 +34,9 @@ from .runner import Attempt, Runner, Surroundings, run_with_deadline
 
 logger = logging.getLogger(__name__)
 
+#: Of an error's message in the process's own log. The whole stands in the attempt's log.
+_MAX_LOGGED_CHARS = 1000
+
 
 class Service:
     """Answers invoke requests, and decides what follows each attempt.
@@ -362,6 +365,13 @@ def _log_failure(invocation: Invocation, outcome: Outcome) -> None:
         invocation.attempt,
         invocation.request_id,
         error.get("errorType"),
-        error.get("errorMessage"),
+        _on_one_line(error.get("errorMessage", "")),
         "".join(f"\n{frame.rstrip()}" for frame in error.get("stackTrace", ())),
     )
+
+
+def _on_one_line(text: str) -> str:
+    """A text that a stranger may have had a hand in, so that it cannot look like another line."""
+    shown = text[:_MAX_LOGGED_CHARS]
+    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in shown)
+    return shown if len(text) <= _MAX_LOGGED_CHARS else f"{shown}… ({len(text)} characters)"

@@ -285,7 +285,7 @@ def _refuse_any(violations: list[str]) -> None:
 
 def _query_parameter(query: str, name: str) -> str | None:
     """The first value of a query parameter, or ``None``. Names are case-sensitive."""
-    if name not in query:
+    if not query:
         return None
     for key, value in parse_qsl(query, keep_blank_values=True):
         if key == name:

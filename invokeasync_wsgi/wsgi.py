@@ -246,9 +246,13 @@ class _Body:
 def _read_exactly(stream: InputStream, length: int) -> bytes:
     """``length`` bytes, or fewer when the stream ends before."""
     body = stream.read(length) if length else b""
-    while 0 < len(body) < length and (piece := stream.read(length - len(body))):
-        body += piece
-    return body
+    if not 0 < len(body) < length:
+        return body
+    pieces, missing = [body], length - len(body)
+    while missing > 0 and (piece := stream.read(missing)):
+        pieces.append(piece)
+        missing -= len(piece)
+    return b"".join(pieces)
 
 
 def _read_to_end(read: Callable[[int], bytes], limit: int) -> bytes:

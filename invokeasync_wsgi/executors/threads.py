@@ -22,11 +22,10 @@ import heapq
 import logging
 import math
 import threading
-from collections.abc import Callable
 from typing import NamedTuple
 
 from .. import process
-from ..clock import Clock
+from ..clock import Clock, SystemClock
 from ..errors import ConfigurationError, ExecutorClosed
 from ..invocation import Invocation
 from ..retry import Decision, RetryAt
@@ -57,15 +56,25 @@ class ThreadsExecutor:
         workers: attempts at once in one process. Eight suit handlers that wait for others;
             handlers that compute belong in another process.
         max_waiting: events that may wait in one process; more get 429.
+        max_waiting_bytes: what their payloads may have together, so that events of the largest size
+            do not fill the memory; more get 429.
         max_lost: threads that may be lost to handlers past their deadline and still be replaced.
     """
 
     promise = "the request, and a graceful stop; not the death of the process"
 
-    def __init__(self, *, workers: int = 8, max_waiting: int = 1000, max_lost: int = 32) -> None:
+    def __init__(
+        self,
+        *,
+        workers: int = 8,
+        max_waiting: int = 1000,
+        max_waiting_bytes: int = 64 * 1024 * 1024,
+        max_lost: int = 32,
+    ) -> None:
         for name, value, low in (
             ("workers", workers, 1),
             ("max_waiting", max_waiting, 1),
+            ("max_waiting_bytes", max_waiting_bytes, 1),
             ("max_lost", max_lost, 0),
         ):
             if type(value) is not int or value < low:
@@ -74,6 +83,7 @@ class ThreadsExecutor:
                 )
         self._workers = workers
         self._max_waiting = max_waiting
+        self._max_waiting_bytes = max_waiting_bytes
         self._max_lost = max_lost
         self._pools = process.PerProcess(self._make_pool)
 
@@ -110,7 +120,7 @@ class ThreadsExecutor:
 
     def _make_pool(self) -> _Pool:
         return _Pool(
-            MemoryStore(max_waiting=self._max_waiting),
+            MemoryStore(max_waiting=self._max_waiting, max_waiting_bytes=self._max_waiting_bytes),
             begin=self._begin,
             clock=self._clock,
             size=self._workers,
@@ -121,11 +131,13 @@ class ThreadsExecutor:
 class _Worker:
     """A thread of the pool."""
 
-    __slots__ = ("running", "sleep", "wake")
+    __slots__ = ("is_lost", "running", "sleep", "wake")
 
     def __init__(self) -> None:
         #: The attempt it is running, and of what. One assignment, so readers need no lock.
         self.running: tuple[AttemptToRun, Invocation] | None = None
+        #: Whether its attempt has timed out and its handler has not returned.
+        self.is_lost = False
         # A lock that is always held is the cheapest thing to sleep on: a second acquire waits for
         # a release, from whatever thread.
         lock = threading.Lock()
@@ -153,8 +165,10 @@ class _Pool:
         #: Whether a worker has been woken and has not looked yet.
         self._waking = False
         self._lost = 0
-        #: A heap of the times at which workers are to be woken for a retry.
+        #: A heap of the times at which workers are to be woken for a retry, and the last of those
+        #: for which they were.
         self._dues: list[float] = []
+        self._due_until = -math.inf
         self._started = False
         self._draining = False
         self._stopping = False
@@ -164,7 +178,7 @@ class _Pool:
         #: The deadline that a worker last woke the timekeeper for.
         self._asked_for = -math.inf
         #: Set while draining when nothing is left to do.
-        self._empty = clock.alarm()
+        self._empty = SystemClock().alarm()  # an operator's patience is real time
 
     def submit(self, invocation: Invocation) -> None:
         with self._lock:
@@ -176,11 +190,14 @@ class _Pool:
             self._store.add(invocation)
             self._wake_one()
 
-    def drain(self, timeout_s: float) -> None:
-        deadline = self._clock.monotonic() + timeout_s
+    def refuse(self) -> None:
         with self._lock:
             self._draining = True
             self._wake_all()
+
+    def drain(self, timeout_s: float) -> None:
+        deadline = SystemClock.monotonic() + timeout_s
+        self.refuse()
         self._wait_until_empty(deadline)
         with self._lock:
             self._stopping = True
@@ -206,21 +223,18 @@ class _Pool:
         """Start everything at once, so that a failure shows before anything was accepted."""
         while len(self._workers) < self._size:
             self._start_worker()
-        self._start_thread("timekeeper", self._keep_time)
-        process.arm(self.drain)
+        process.start_thread("timekeeper", self._keep_time)
+        process.arm(self.drain, self.refuse)
         self._started = True
 
     def _start_worker(self) -> None:
         worker = _Worker()
         self._workers.add(worker)
         try:
-            self._start_thread("worker", self._work, worker)
+            process.start_thread("worker", self._work, worker)
         except BaseException:
             self._workers.discard(worker)
             raise
-
-    def _start_thread(self, name: str, target: Callable[..., None], *args: object) -> None:
-        threading.Thread(target=target, args=args, name=f"invokeasync-{name}", daemon=True).start()
 
     # --- workers ------------------------------------------------------------------------------
 
@@ -230,8 +244,9 @@ class _Pool:
             with self._lock:
                 if self._stopping:
                     return
-                # While draining, nothing is worth waiting for: everything is due.
-                now = math.inf if self._draining else self._clock.time()
+                # While draining, nothing is worth waiting for: everything is due. Else what the
+                # timekeeper has seen to be due stays so, should the clock be set back meanwhile.
+                now = math.inf if self._draining else max(self._clock.time(), self._due_until)
                 invocation = self._store.claim(now=now)
                 if invocation is None:
                     # Under the lock no event can come between the look and the sleep.
@@ -265,7 +280,6 @@ class _Pool:
 
     def _run(self, worker: _Worker, invocation: Invocation) -> bool:
         """Run one attempt; say whether this thread goes on as a worker."""
-        decision: Decision | None = None
         try:
             attempt = self._begin(invocation)
             worker.running = attempt, invocation
@@ -273,25 +287,31 @@ class _Pool:
                 self._asked_for = attempt.deadline
                 self._timekeeper.set()
             decision = attempt.run()
+            worker.running = None
+            if decision is not None:
+                self._carry_out(decision, invocation)
         except BaseException:
+            # Not the handler's doing: that ends within the attempt. No thread may die of it.
             logger.exception("an attempt of request %s could not be run", invocation.request_id)
             worker.running = None
             self._finish(invocation)
-            return True
-        worker.running = None
-        if decision is None:
-            return self._return_of(worker)
-        self._carry_out(decision, invocation)
-        return True
+        return self._is_still_needed(worker)
 
-    def _return_of(self, worker: _Worker) -> bool:
-        """A lost thread's handler has returned: is there a place for it among the workers?"""
-        with self._lock:
-            self._lost -= 1
-            if len(self._workers) >= self._size or self._stopping:
-                return False
-            self._workers.add(worker)
+    def _is_still_needed(self, worker: _Worker) -> bool:
+        """Whether a thread that has come back has a place among the workers."""
+        if not worker.is_lost and worker in self._workers:
             return True
+        with self._lock:
+            self._take_back(worker)
+            return worker in self._workers
+
+    def _take_back(self, worker: _Worker) -> None:
+        """Count a lost worker as lost no more, and in if there is room; the lock is held."""
+        if worker.is_lost:
+            worker.is_lost = False
+            self._lost -= 1
+            if len(self._workers) < self._size and not self._stopping:
+                self._workers.add(worker)
 
     def _carry_out(self, decision: Decision, invocation: Invocation) -> None:
         if not isinstance(decision, RetryAt):
@@ -334,7 +354,7 @@ class _Pool:
         now = self._clock.time()
         with self._lock:
             while self._dues and self._dues[0] <= now:
-                heapq.heappop(self._dues)
+                self._due_until = max(self._due_until, heapq.heappop(self._dues))
                 self._wake_one()
             return monotonic + self._dues[0] - now if self._dues else math.inf
 
@@ -355,37 +375,35 @@ class _Pool:
                 self._expire(worker, *running)
             except Exception:
                 logger.exception("the end of a timed-out attempt failed")
+        self._replace_lost_workers()
         return nearest
 
     def _expire(self, worker: _Worker, attempt: AttemptToRun, invocation: Invocation) -> None:
         with self._lock:
-            # Counted before it ends: its thread may come back at any moment after.
-            self._lost += 1
+            # Before the attempt ends, as its thread may come back at any moment after that.
             self._workers.discard(worker)
+            worker.is_lost = True
+            self._lost += 1
         decision = attempt.expire()
         if decision is None:  # it returned just now
             with self._lock:
-                self._lost -= 1
-                self._workers.add(worker)
+                self._take_back(worker)
             return
-        self._replace_lost_worker()
+        logger.error(
+            "function %s is past its deadline in request %s and keeps its thread: %d lost",
+            invocation.function_name,
+            invocation.request_id,
+            self._lost,
+        )
         self._carry_out(decision, invocation)
 
-    def _replace_lost_worker(self) -> None:
+    def _replace_lost_workers(self) -> None:
         with self._lock:
-            lost = self._lost
-            if lost <= self._max_lost and len(self._workers) < self._size:
-                try:
+            try:
+                while self._lost <= self._max_lost and len(self._workers) < self._size:
                     self._start_worker()
-                except RuntimeError:
-                    logger.exception("a lost worker could not be replaced")
-            workers = len(self._workers)
-        logger.error(
-            "a handler is past its deadline and keeps its thread: %d lost, %d of %d workers left",
-            lost,
-            workers,
-            self._size,
-        )
+            except RuntimeError:
+                logger.exception("a lost worker could not be replaced yet")
 
     # --- the end ------------------------------------------------------------------------------
 
@@ -396,12 +414,12 @@ class _Pool:
         QUIT; an impatient operator presses ctrl-C twice.
         """
         interrupted = False
-        while any(self._store.counts()):
-            if self._clock.monotonic() >= deadline:
-                return
+        while True:
             try:
+                if SystemClock.monotonic() >= deadline or not any(self._store.counts()):
+                    return
                 self._empty.wait(deadline)
-            except SystemExit:
+            except SystemExit:  # noqa: PERF203 - it is not thrown in the way of speed
                 continue
             except KeyboardInterrupt:
                 if interrupted:

@@ -21,7 +21,10 @@ class _Kind(NamedTuple):
 
 _KINDS: Mapping[str, _Kind] = {
     "inline": _Kind(InlineExecutor, {"when": str}),
-    "threads": _Kind(ThreadsExecutor, {"workers": int, "max_waiting": int, "max_lost": int}),
+    "threads": _Kind(
+        ThreadsExecutor,
+        {"workers": int, "max_waiting": int, "max_waiting_bytes": int, "max_lost": int},
+    ),
 }
 
 

@@ -44,11 +44,11 @@ class Store(Protocol):
     def requeue(self, invocation: Invocation, *, attempt: int, due: float) -> None:
         """Give a claimed event back: its next attempt has this number and may run at ``due``.
 
-        Never refused for want of room.
+        Never refused for want of room. Nothing happens to an event that is not claimed (any more).
         """
 
     def finish(self, invocation: Invocation) -> None:
-        """Forget a claimed event: its last attempt is over."""
+        """Forget a claimed event: its last attempt is over. No error for one given back already."""
 
     def counts(self) -> Counts:
         """How many events are waiting and running."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import threading
 from collections import deque
 from dataclasses import replace
@@ -20,12 +21,15 @@ class MemoryStore:
     """A bounded queue, and beside it the events that wait for a later attempt.
 
     Args:
-        max_waiting: how many events may wait, those for a retry included. Memory is bounded by
-            this and the payload limits.
+        max_waiting: how many events may wait, those for a retry included.
+        max_waiting_bytes: how many bytes their payloads may have together; an event is taken as
+            long as those that wait have fewer.
     """
 
-    def __init__(self, *, max_waiting: int) -> None:
+    def __init__(self, *, max_waiting: int, max_waiting_bytes: float = math.inf) -> None:
         self._max_waiting = max_waiting
+        self._max_waiting_bytes = max_waiting_bytes
+        self._waiting_bytes = 0
         self._lock = threading.Lock()
         self._ready: deque[Invocation] = deque()
         #: A heap of (due, order of arrival, event).
@@ -39,7 +43,10 @@ class MemoryStore:
         with self._lock:
             if len(self._ready) + len(self._later) >= self._max_waiting:
                 raise QueueFull(f"{self._max_waiting} events are waiting already")
+            if self._waiting_bytes >= self._max_waiting_bytes:
+                raise QueueFull(f"{self._waiting_bytes} bytes of events are waiting already")
             self._ready.append(invocation)
+            self._waiting_bytes += len(invocation.payload)
 
     def claim(self, *, now: float) -> Invocation | None:
         """See `Store.claim`."""
@@ -49,6 +56,7 @@ class MemoryStore:
             if not self._ready:
                 return None
             invocation = self._ready.popleft()
+            self._waiting_bytes -= len(invocation.payload)
             self._running[id(invocation)] = invocation
             return invocation
 
@@ -56,13 +64,14 @@ class MemoryStore:
         """See `Store.requeue`."""
         waiting = replace(invocation, attempt=attempt)
         with self._lock:
-            del self._running[id(invocation)]
-            heapq.heappush(self._later, (due, next(self._arrivals), waiting))
+            if self._running.pop(id(invocation), None) is not None:
+                heapq.heappush(self._later, (due, next(self._arrivals), waiting))
+                self._waiting_bytes += len(waiting.payload)
 
     def finish(self, invocation: Invocation) -> None:
         """See `Store.finish`."""
         with self._lock:
-            del self._running[id(invocation)]
+            self._running.pop(id(invocation), None)
 
     def counts(self) -> Counts:
         """See `Store.counts`."""

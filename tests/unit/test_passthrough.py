@@ -759,7 +759,7 @@ def test_passing_requests_through_starts_nothing() -> None:
         for path in ("", "/", "/2014-11-13", "/2014-11-13/functionsX"):
             assert middleware({"PATH_INFO": path}, None) == [b"x"]
         assert threading.active_count() == 1
-        assert process._drains.peek() is None
+        assert process._armed.peek() is None
         print("nothing")
     """
     assert run_python(program) == "nothing\n"

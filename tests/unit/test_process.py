@@ -144,6 +144,42 @@ def test_everything_armed_is_drained_once_the_latest_first() -> None:
     assert ended == Ended(0, ["second True", "first True"], "")
 
 
+def test_all_doors_are_closed_before_the_first_drain() -> None:
+    ended = run(
+        """
+        for name in ("first", "second"):
+            process.arm(
+                lambda timeout_s, name=name: print("drain", name),
+                lambda name=name: print("refuse", name),
+            )
+        process.drain_all(5)
+        """
+    )
+    assert ended.lines == ["refuse first", "refuse second", "drain second", "drain first"]
+
+
+def test_a_drain_that_a_server_interrupts_is_tried_again_by_the_next() -> None:
+    ended = run(
+        """
+        calls = []
+
+        def interrupted(timeout_s):
+            calls.append(timeout_s)
+            if len(calls) == 1:
+                raise SystemExit(1)
+            print("drained")
+
+        process.arm(interrupted)
+        try:
+            process.drain_all(5)
+        except SystemExit:
+            print("interrupted")
+        process.drain_all(5)
+        """
+    )
+    assert ended.lines == ["interrupted", "drained"]
+
+
 def test_each_drain_is_given_the_seconds_that_are_left() -> None:
     ended = run(
         """
@@ -308,7 +344,7 @@ class TestDrainOnSigterm:
 
 
 def test_importing_it_starts_nothing() -> None:
-    ended = run("print(threading.active_count(), process._drains.peek())")
+    ended = run("print(threading.active_count(), process._armed.peek())")
     assert ended == Ended(0, ["1 None"], "")
 
 

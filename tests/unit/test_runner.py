@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -305,6 +306,115 @@ def test_an_attempt_ends_once() -> None:
     assert running.expire() is not None
     assert running.expire() is None
     assert running.run() is None
+
+
+def test_a_handler_may_mark_its_context() -> None:
+    def handler(event: Any, context: Any) -> Any:
+        context.tenant = "acme"
+        context.client_context.custom["k"] = "changed"
+        return [context.tenant, context.client_context.custom["k"]]
+
+    assert run(handler).payload == b'["acme", "changed"]'
+
+
+def test_a_handler_of_a_module_without_a_name_is_reported_like_any_other() -> None:
+    namespace: dict[str, Any] = {"__name__": None}
+    exec("def handler(event, context): raise ValueError('nameless')", namespace)
+    assert run(namespace["handler"]).error["errorMessage"] == "nameless"
+
+
+def test_an_exception_whose_text_exits_is_an_error_of_the_function() -> None:
+    class Exits(Exception):
+        def __str__(self) -> str:
+            raise SystemExit(1)
+
+    def handler(event: Any, context: Any) -> None:
+        raise Exits
+
+    assert run(handler).error["errorType"] == "Exits"
+
+
+def test_surroundings_that_fail_are_an_error_of_the_function() -> None:
+    @contextlib.contextmanager
+    def broken() -> Iterator[None]:
+        yield
+        raise RuntimeError("teardown")
+
+    assert run(lambda event, context: None, surroundings=broken).error["errorMessage"] == "teardown"
+
+
+def test_an_error_over_the_limit_is_too_large_as_well() -> None:
+    def handler(event: Any, context: Any) -> None:
+        raise ValueError("x" * 2000)
+
+    error = run(handler, settings={"max_response_bytes": 1000}).error
+    assert error["errorType"] == "Function.ResponseSizeTooLarge"
+
+
+def test_what_a_handler_does_after_its_deadline_does_not_change_the_outcome() -> None:
+    running = attempt(lambda event, context: print("too late"), timeout_s=1)
+    outcome = running.expire()
+    assert outcome is not None
+    log = outcome.log()
+    assert running.run() is None
+    assert outcome.log() == log
+    assert "too late" not in log
+
+
+def test_a_coroutine_past_its_deadline_is_cancelled() -> None:
+    clock, started = FakeClock(), threading.Event()
+    ended: list[BaseException] = []
+
+    async def handler(event: Any, context: Any) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError as exc:
+            ended.append(exc)
+            raise
+
+    running = attempt(handler, clock=clock)
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    assert started.wait(10)
+    outcome = running.expire()
+    thread.join(10)
+    assert outcome is not None
+    assert outcome.error["errorType"] == "Sandbox.Timedout"
+    assert len(ended) == 1
+
+
+def test_threads_of_one_attempt_may_write_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    async def handler(event: Any, context: Any) -> None:
+        def write() -> None:
+            for _ in range(500):
+                print("0123456789" * 3)
+
+        await asyncio.gather(*(asyncio.to_thread(write) for _ in range(4)))
+
+    switch_interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        outcome = run(handler, settings={"max_log_chars": 100})
+    finally:
+        sys.setswitchinterval(switch_interval)
+    assert outcome.function_error is None
+    assert len("\n".join(output_of(outcome))) <= 100
+
+
+def test_a_wrapper_of_the_captured_stream_does_not_capture_twice(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wrapper:
+        def __init__(self, stream: Any) -> None:
+            self.stream = stream
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.stream, name)
+
+    run(lambda event, context: None)
+    monkeypatch.setattr(sys, "stdout", Wrapper(sys.stdout))
+    assert output_of(run(lambda event, context: print("once"))) == ["once"]
 
 
 # --- output -----------------------------------------------------------------------------------

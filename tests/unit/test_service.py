@@ -220,3 +220,20 @@ def test_nothing_is_logged_for_an_accepted_event(
         Client(app).invoke_async("echo", b"{}")
         executor.step()
     assert caplog.records == []
+
+
+def test_an_error_message_cannot_look_like_another_line_of_the_log(
+    functions: Functions, caplog: pytest.LogCaptureFixture
+) -> None:
+    @functions.function
+    def repeat(event: Any, context: Any) -> None:
+        raise ValueError(event)
+
+    app = InvokeAsyncMiddleware(
+        None, functions, auth="none", executor="inline:", maximum_retry_attempts=0
+    )
+    app.submit("repeat", "bad\n2026-01-01 INFO admin logged in\x1b[2J" + "x" * 5000)
+    [failed, _] = caplog.records
+    first_line = failed.getMessage().splitlines()[0]
+    assert r"bad\n2026-01-01 INFO admin logged in\x1b[2Jxxx" in first_line
+    assert first_line.endswith("… (5039 characters)")

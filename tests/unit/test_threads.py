@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import queue
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from invokeasync_wsgi import Functions, InvokeAsyncMiddleware, ThreadsExecutor
+from invokeasync_wsgi import Functions, Invocation, InvokeAsyncMiddleware, ThreadsExecutor
 from invokeasync_wsgi.errors import ConfigurationError
 from invokeasync_wsgi.executors.threads import Stats
 from invokeasync_wsgi.testing import Client, FakeClock
@@ -34,6 +35,7 @@ class Site:
         functions = Functions()
         functions.add("note", self._note)
         functions.add("hold", self._hold, timeout_s=3)
+        functions.add("hold_long", self._hold, timeout_s=1000)
         functions.add("fail", self._fail)
         functions.add("exit", self._exit, maximum_retry_attempts=0)
         self.app = InvokeAsyncMiddleware(
@@ -132,6 +134,54 @@ def test_a_full_queue_is_a_429_that_says_when_to_come_back_and_accepts_nothing(s
     site.release.set()
     assert [site.next() for _ in range(3)] == ["held", {}, {}]
     eventually(lambda: not any(site.executor.stats()[2:]))
+
+
+@options(workers=1, max_waiting_bytes=10)
+def test_a_queue_full_of_bytes_is_a_429_too(site: Site) -> None:
+    site.client.invoke_async("hold")
+    assert site.started.acquire(timeout=10)
+    bodies = [b'"123456"', b'"123456"', b"1"]
+    assert [site.client.invoke_async("note", body).status for body in bodies] == [202, 202, 429]
+    site.release.set()
+    assert [site.next() for _ in range(3)] == ["held", "123456", "123456"]
+    assert site.client.invoke_async("note", b"1").status == 202
+
+
+def test_a_retry_comes_even_if_the_clock_is_set_back_meanwhile(site: Site) -> None:
+    request_id = site.client.invoke_async("fail").headers["x-amzn-requestid"]
+    assert site.next() == request_id
+    eventually(lambda: site.executor.stats()[2:] == (1, 0))
+    site.client.invoke_async("hold_long")
+    assert site.started.acquire(timeout=10)
+    site.clock.advance(60)
+    pool = site.executor._pools.get()
+    eventually(lambda: not pool._dues)  # the timekeeper has seen it to be due
+    site.clock.advance(-30)
+    site.release.set()
+    assert [site.next(), site.next()] == ["held", request_id]
+
+
+def test_threads_do_not_inherit_the_context_of_the_first_request(site: Site) -> None:
+    secret: contextvars.ContextVar[str] = contextvars.ContextVar("secret", default="none")
+    seen: queue.SimpleQueue[str] = queue.SimpleQueue()
+    site.app.service.functions.add("look", lambda event, context: seen.put(secret.get()))
+    secret.set("the first caller's")
+    site.client.invoke_async("look")
+    assert seen.get(timeout=10) == "none"
+
+
+def test_an_attempt_that_cannot_begin_costs_no_thread(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.client.invoke_async("note", b"1")
+    assert site.next() == 1
+    site.executor.submit(
+        Invocation(request_id="lost", function_name="gone", payload=b"{}", accepted_at=0)
+    )
+    site.client.invoke_async("note", b"2")
+    assert site.next() == 2
+    assert "an attempt of request lost could not be run" in caplog.text
+    assert site.executor.stats() == (1, 0, 0, 0)
 
 
 def test_a_failed_attempt_is_tried_again_after_one_and_two_minutes(site: Site) -> None:
