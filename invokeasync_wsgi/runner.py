@@ -187,6 +187,10 @@ class Attempt:
                     coroutine.close()
                     return None
                 return await coroutine
+            except asyncio.CancelledError:
+                if not self._ended.locked():  # a cancellation of the handler's own
+                    raise
+                return None
             finally:
                 self._cancel = None
 
