@@ -9,7 +9,13 @@ PORT ?= 8000
 # environment are called as modules: script files name their interpreter in a first line that the
 # kernel cuts where the path is long.
 ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+ifneq ($(words $(ROOT)),1)
+$(error The path of this checkout has a space in it, which make cannot handle: move the checkout)
+endif
 VENV ?= $(ROOT)/.venv
+ifneq ($(words $(VENV)),1)
+$(error VENV has a space in it, which make cannot handle: VENV=$(VENV))
+endif
 PY := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
@@ -47,7 +53,8 @@ bench: $(VENV)/installed-dev
 	cd $(ROOT) && $(PY) -m benchmarks
 
 clean:
-	rm -rf $(VENV) $(ROOT)/build $(ROOT)/site $(ROOT)/*.egg-info $(ROOT)/tests/integration/js/node_modules
+	rm -rf '$(VENV)' '$(ROOT)/build' '$(ROOT)/site' '$(ROOT)/invokeasync_wsgi.egg-info' \
+	  '$(ROOT)/tests/integration/js/node_modules'
 
 # The stamps make a second run start at once, and are out of date when a dependency changes.
 $(VENV)/installed-run: $(ROOT)/setup.cfg $(ROOT)/pyproject.toml | $(VENV)/bin/python

@@ -42,8 +42,10 @@ def load_functions(target: str) -> Functions:
     if target.endswith((".toml", ".json")):
         return Functions.from_file(target)
     module_name, colon, name = target.partition(":")
-    if not colon or not name:
-        raise ConfigurationError(f"target {target!r}: it must be module:name or a .toml file")
+    if not (module_name and colon and name):
+        raise ConfigurationError(
+            f"target {target!r}: it must be module:name, or a .toml or .json file"
+        )
     try:
         value: Any = importlib.import_module(module_name)
         for part in name.split("."):
@@ -70,17 +72,19 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("target", help="module:name of a Functions registry, or a .toml/.json file")
     serve.add_argument("--host", default="127.0.0.1", help="address to bind (%(default)s)")
     serve.add_argument("--port", type=int, default=8000, help="port to bind (%(default)s)")
-    serve.add_argument("--workers", type=int, default=1, help="processes (%(default)s)")
-    serve.add_argument("--threads", type=int, default=4, help="threads of each (%(default)s)")
+    serve.add_argument("--workers", type=int, default=1, help="gunicorn's processes (%(default)s)")
+    serve.add_argument(
+        "--threads", type=int, default=4, help="gunicorn's threads in each (%(default)s)"
+    )
     serve.add_argument(
         "--server",
         choices=("gunicorn", "werkzeug"),
         help="gunicorn where it is installed, else Werkzeug's development server",
     )
-    serve.add_argument("--auth", help="how callers are authenticated: none")
+    serve.add_argument("--auth", help="how callers are authenticated; must be said: none")
     serve.add_argument("--executor", help="where events go (threads:)")
-    serve.add_argument("--region", help="region of the functions' ARNs")
-    serve.add_argument("--account-id", help="account of the functions' ARNs")
+    serve.add_argument("--region", help="region of the functions' ARNs (us-east-1)")
+    serve.add_argument("--account-id", help="account of the functions' ARNs (123456789012)")
     serve.add_argument(
         "--allow-unauthenticated",
         action="store_true",
@@ -101,12 +105,13 @@ def _serve(options: argparse.Namespace) -> None:
             f"auth='none' on {options.host!r} lets everybody who reaches it invoke every "
             "function; bind a loopback address, or confirm with --allow-unauthenticated"
         )
+    server = _server(options.server)
     _refuse_taken_port(options.host, options.port)
     names = ", ".join(function.name for function in functions) or "no functions yet"
     url = f"http://{_bracketed(options.host)}:{options.port}"
     print(f"serving {names} on {url}", flush=True)
     print(f"a 202 survives: {application.service.executor.promise}", flush=True)
-    run = _run_werkzeug if _server(options.server) == "werkzeug" else _run_gunicorn
+    run = _run_werkzeug if server == "werkzeug" else _run_gunicorn
     run(application, options)
 
 
@@ -118,7 +123,7 @@ def _server(chosen: str | None) -> str:
     except ImportError as exc:
         if chosen is not None:
             raise ConfigurationError(
-                "server='gunicorn' is not installed: pip install 'invokeasync_wsgi[gunicorn]'"
+                "server='gunicorn': it is not installed: pip install gunicorn"
             ) from exc
         return "werkzeug"
     return "gunicorn"

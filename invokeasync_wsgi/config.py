@@ -93,7 +93,8 @@ class Settings:
         if self.auth != "none":
             raise ConfigurationError(
                 f"auth={self.auth!r}: say how callers are authenticated. The one choice so far is "
-                "auth='none': everybody who reaches the server may invoke every function"
+                "auth='none' (--auth none, INVOKEASYNC_AUTH=none): everybody who reaches the "
+                "server may invoke every function"
             )
         if not isinstance(self.region, str) or not names.is_region(self.region):
             _refuse("region", self.region, "an AWS region, such as 'us-east-1'")
@@ -159,7 +160,7 @@ def read_settings(*sources: Mapping[str, object]) -> dict[str, Any]:
                 try:
                     value = converters[name](value)
                 except ValueError as exc:
-                    raise ConfigurationError(f"{key}={value!r}: {exc}") from exc
+                    raise ConfigurationError(f"{key}={value!r}: it must be {exc}") from exc
             values[name] = value
     return values
 
@@ -171,7 +172,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     "there is no setting 'regoin'; did you mean 'region'?"
     """
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
     return f"there is no {kind} {name!r}; {hint}"
 
@@ -180,11 +181,21 @@ def _flag(text: str) -> bool:
     try:
         return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
     except KeyError:
-        raise ValueError("neither 'true' (or '1') nor 'false' (or '0')") from None
+        raise ValueError("'true' or '1', or 'false' or '0'") from None
+
+
+def _whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("a whole number") from None
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.split(","))
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError("numbers with commas between them") from None
 
 
 #: By the annotation of the field, which `__future__` keeps as text.
@@ -192,7 +203,7 @@ _FROM_TEXT: Mapping[str, Callable[[str], object]] = {
     "str": str,
     "str | None": str,
     "Any": str,
-    "int": int,
+    "int": _whole_number,
     "bool": _flag,
     "tuple[float, ...]": _numbers,
 }

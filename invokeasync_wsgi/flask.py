@@ -31,9 +31,12 @@ from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import fields
 from typing import Any, cast
 
-import click
-from flask import Flask, current_app
-from flask.cli import AppGroup
+try:
+    import click
+    from flask import Flask, current_app
+    from flask.cli import AppGroup
+except ImportError as exc:
+    raise ImportError("invokeasync_wsgi.flask needs Flask: pip install flask") from exc
 
 from .clock import Clock
 from .config import PREFIX, Settings, read_settings
@@ -111,6 +114,8 @@ class InvokeAsync:
 
         Raises:
             RuntimeError: there is no application context, or its application is not set up.
+            AWSError: no such function, too large, no room in the queue: see `Service.submit`.
+            TypeError, ValueError: the event has no JSON form.
         """
         return _middleware_of(current_app).submit(function_name, event, **options)
 

@@ -243,8 +243,8 @@ class Function:
             and version in self._versions
             and isinstance(weights, Mapping),
             f"aliases[{name!r}]",
-            f"one of the versions {sorted(self._versions)}, or a mapping with 'version' and "
-            "'weights'",
+            f"one of the versions {', '.join(map(repr, sorted(self._versions)))}, or a mapping "
+            "with 'version' and 'weights'",
             target,
         )
         self._check(
@@ -314,7 +314,8 @@ class Functions:
         try:
             content = _parse_file(path)
         except (OSError, ValueError) as exc:
-            raise ConfigurationError(f"functions file {str(path)!r}: {exc}") from exc
+            reason = getattr(exc, "strerror", None) or exc
+            raise ConfigurationError(f"functions file {str(path)!r}: {reason}") from exc
         if set(content) != {"functions"} or not isinstance(content["functions"], dict):
             raise ConfigurationError(
                 f"functions file {str(path)!r}: it must have one table, 'functions', not "
@@ -405,7 +406,7 @@ class Functions:
                     f"('{region}')"
                 )
             if reference.account_id not in (None, account_id):
-                raise AccessDeniedException(None)
+                raise AccessDeniedException(None)  # AWS sends null, and says no more than that
             function = self._by_name.get(reference.name)
             if function is None or not function.has(qualifier):
                 arn = names.function_arn(

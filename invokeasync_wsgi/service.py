@@ -269,6 +269,7 @@ class Service:
                 invocation.function_name,
                 invocation.attempt,
                 decision.condition,
+                extra=_fields(invocation),
             )
         return decision
 
@@ -367,7 +368,17 @@ def _log_failure(invocation: Invocation, outcome: Outcome) -> None:
         error.get("errorType"),
         _on_one_line(error.get("errorMessage", "")),
         "".join(f"\n{frame.rstrip()}" for frame in error.get("stackTrace", ())),
+        extra=_fields(invocation),
     )
+
+
+def _fields(invocation: Invocation) -> dict[str, object]:
+    """What a log record says of its invocation, for formatters that look for it."""
+    return {
+        "request_id": invocation.request_id,
+        "function_name": invocation.function_name,
+        "attempt": invocation.attempt,
+    }
 
 
 def _on_one_line(text: str) -> str:

@@ -24,7 +24,11 @@ from typing import TYPE_CHECKING, Any
 from . import wire
 from .clock import Clock
 from .config import make_settings
-from .errors import InvalidRequestContentException, LengthRequiredException
+from .errors import (
+    ConfigurationError,
+    InvalidRequestContentException,
+    LengthRequiredException,
+)
 from .executors import Executor
 from .functions import Functions
 from .process import DEFAULT_DRAIN_TIMEOUT_S
@@ -76,6 +80,8 @@ class InvokeAsyncMiddleware:
         surroundings: Surroundings | None = None,
         **settings: Any,
     ) -> None:
+        if app is not None and not callable(app):
+            raise ConfigurationError(f"app={app!r}: it must be a WSGI application, or None")
         self.app = app
         self.service = Service(
             functions,

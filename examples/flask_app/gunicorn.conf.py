@@ -1,6 +1,7 @@
 """gunicorn's configuration: where to listen, and the hooks that drain before a worker ends."""
 
 import os
+import shlex
 from pathlib import Path
 
 from invokeasync_wsgi.gunicorn import *  # noqa: F403
@@ -15,7 +16,8 @@ EVENT = Path(__file__).with_name("event.json")
 def when_ready(server):
     print(
         "\nTry it from another terminal:\n\n"
-        f"  aws lambda invoke-async --function-name helloworld --invoke-args {EVENT} \\\n"
+        "  aws lambda invoke-async --function-name helloworld "
+        f"--invoke-args {shlex.quote(str(EVENT))} \\\n"
         f"      --endpoint-url http://{bind} --region us-east-1 --no-sign-request\n",
         flush=True,
     )

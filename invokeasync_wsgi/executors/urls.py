@@ -53,8 +53,8 @@ def make_executor(setting: object) -> Executor:
     kind = _KINDS.get(url.scheme)
     if kind is None or url.netloc or url.path or url.fragment:
         raise ConfigurationError(
-            f"executor={setting!r}: {unknown('executor', url.scheme or setting, _KINDS)}. "
-            "Its form is 'threads:?workers=8'"
+            f"executor={setting!r}: its form is 'threads:?workers=8', and "
+            f"{unknown('executor', url.scheme, _KINDS)}"
         )
     options: dict[str, Any] = {}
     for name, text in parse_qsl(url.query, keep_blank_values=True):
@@ -67,5 +67,7 @@ def make_executor(setting: object) -> Executor:
         try:
             options[name] = kind.options[name](text)
         except ValueError as exc:
-            raise ConfigurationError(f"executor={setting!r}: {name}: {exc}") from exc
+            raise ConfigurationError(
+                f"executor={setting!r}: {name}={text!r}: it must be a whole number"
+            ) from exc
     return kind.make(**options)

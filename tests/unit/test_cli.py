@@ -53,7 +53,7 @@ def test_a_target_is_a_file(tmp_path: Path) -> None:
     [
         (":nowhere", "has no attribute 'nowhere'"),
         (":nothing", "it is no Functions registry but None"),
-        ("", "it must be module:name or a .toml file"),
+        ("", "it must be module:name, or a .toml or .json file"),
         ("_missing:functions", "No module named"),
     ],
 )

@@ -39,10 +39,12 @@ def test_an_instance_is_taken_as_it_is() -> None:
     [
         pytest.param("thread:", "there is no executor 'thread'; did you mean 'threads'", id="near"),
         pytest.param("sqlite:///x.db", "there are: inline, threads", id="not there"),
-        pytest.param("threads://host", "Its form is 'threads:", id="a host"),
+        pytest.param("threads://host", "its form is 'threads:", id="a host"),
         pytest.param("threads:?wrokers=2", "did you mean 'workers'", id="unknown option"),
         pytest.param("threads:?workers=2&workers=3", "workers is given twice", id="twice"),
-        pytest.param("threads:?workers=two", "workers: invalid literal", id="no number"),
+        pytest.param(
+            "threads:?workers=two", "workers='two': it must be a whole number", id="no number"
+        ),
         pytest.param("threads:?workers=0", "workers=0: it must be", id="too small"),
         pytest.param("inline:?when=never", "it must be 'before' or 'after'", id="unknown moment"),
         pytest.param(None, "executor=None: it must be a URL", id="none"),

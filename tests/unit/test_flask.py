@@ -148,7 +148,9 @@ def test_settings_come_from_arguments_then_the_configuration_then_the_environmen
             {"INVOKEASYNC_ACCOUNT_ID": "12"}, "account_id='12': it must be", id="bad value"
         ),
         pytest.param(
-            {"INVOKEASYNC_CAPTURE_OUTPUT": "maybe"}, "CAPTURE_OUTPUT='maybe': neither", id="no flag"
+            {"INVOKEASYNC_CAPTURE_OUTPUT": "maybe"},
+            "CAPTURE_OUTPUT='maybe': it must be",
+            id="no flag",
         ),
     ],
 )

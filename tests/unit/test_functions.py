@@ -208,7 +208,7 @@ MEMORY = "a whole number above 0"
 RUNTIME = f"'python3.N', such as {THIS_RUNTIME!r}"
 CALLABLE = "a callable or an import string"
 IMPORT_STRING = "'package.module:name'"
-VERSIONS = "one of the versions ['$LATEST', '1', '2'], or a mapping with 'version' and 'weights'"
+VERSIONS = "one of the versions '$LATEST', '1', '2', or a mapping with 'version' and 'weights'"
 WEIGHTS = "at most one other published version, with a share from 0 to 1"
 
 

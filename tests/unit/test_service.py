@@ -234,6 +234,8 @@ def test_an_error_message_cannot_look_like_another_line_of_the_log(
     )
     app.submit("repeat", "bad\n2026-01-01 INFO admin logged in\x1b[2J" + "x" * 5000)
     [failed, _] = caplog.records
+    assert vars(failed)["function_name"] == "repeat"
+    assert vars(failed)["attempt"] == 1
     first_line = failed.getMessage().splitlines()[0]
     assert r"bad\n2026-01-01 INFO admin logged in\x1b[2Jxxx" in first_line
     assert first_line.endswith("… (5039 characters)")
