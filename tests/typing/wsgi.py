@@ -52,7 +52,7 @@ def middlewares(functions: Functions, flask_app: Flask) -> None:
 
 def surroundings(functions: Functions, flask_app: Flask) -> None:
     def enter() -> AbstractContextManager[int]:
-        raise NotImplementedError
+        raise AssertionError("checked, never run")
 
     InvokeAsyncMiddleware(None, functions, auth="none", surroundings=enter)
     InvokeAsyncMiddleware(None, functions, auth="none", surroundings=flask_app.app_context)

@@ -960,7 +960,7 @@ def test_a_function_that_is_registered_later_is_found(functions: Functions) -> N
 def test_a_handler_may_be_any_callable() -> None:
     class Handler:
         def __call__(self, event: Any, context: Any) -> NoReturn:
-            raise NotImplementedError
+            raise AttributeError
 
     function = Functions().add("f", Handler())
     assert isinstance(function.version(None).load(), Handler)
