@@ -19,7 +19,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
@@ -122,8 +122,10 @@ class Attempt:
         """
         if not self._ended.acquire(blocking=False):
             return None
-        if self._cancel is not None:
-            self._cancel()
+        cancel = self._cancel  # once: the coroutine may end, and its loop close, at any moment
+        if cancel is not None:
+            with suppress(RuntimeError):
+                cancel()
         return self._timed_out()
 
     def _run_handler(self) -> _End:

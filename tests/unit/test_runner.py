@@ -384,6 +384,17 @@ def test_a_coroutine_past_its_deadline_is_cancelled() -> None:
     assert len(ended) == 1
 
 
+def test_a_coroutine_that_ends_at_its_deadline_does_not_keep_the_attempt_from_ending() -> None:
+    """Its loop may be closed by the time it is to be cancelled."""
+    loop = asyncio.new_event_loop()
+    loop.close()
+    running = attempt(lambda event, context: None)
+    running._cancel = lambda: loop.call_soon_threadsafe(print)
+    outcome = running.expire()
+    assert outcome is not None
+    assert outcome.error["errorType"] == "Sandbox.Timedout"
+
+
 def test_threads_of_one_attempt_may_write_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     async def handler(event: Any, context: Any) -> None:
         def write() -> None:
