@@ -12,6 +12,7 @@ remembered, and after that nothing can turn the 202 into an error.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from . import admission, payload, retry, wire
@@ -93,8 +94,7 @@ class Service:
         if self.functions.get(request.function_name) is None:
             wire.check_names(request.function_name)
         function, qualifier = self._resolve(request.function_name, None)
-        limit = self.settings.max_invoke_async_bytes
-        event = self._read_event(request, limit)
+        event = _read(request, self.settings.max_invoke_async_bytes, _event_too_large)
         after = self._accept(
             Invocation(
                 request_id=request_id,
@@ -114,10 +114,9 @@ class Service:
             return wire.would_run(request_id)
         is_event = parameters.invocation_type == wire.EVENT
         if is_event:
-            event = self._read_event(request, self.settings.max_event_bytes)
+            event = _read(request, self.settings.max_event_bytes, _event_too_large)
         else:
-            event = self._read_request(request, self.settings.max_request_bytes)
-        given_trace_id = request.header("HTTP_X_AMZN_TRACE_ID")
+            event = _read(request, self.settings.max_request_bytes, _request_too_large)
         invocation = Invocation(
             request_id=request_id,
             function_name=function.name,
@@ -125,7 +124,7 @@ class Service:
             payload=event,
             accepted_at=self.clock.time(),
             client_context=parameters.client_context,
-            trace_id=given_trace_id,
+            trace_id=request.header("HTTP_X_AMZN_TRACE_ID"),
             tenant_id=parameters.tenant_id,
         )
         if is_event:
@@ -157,7 +156,7 @@ class Service:
                 capacity. Nothing was accepted.
             TypeError, ValueError: the event has no JSON form.
         """
-        invocation = self._invocation(function_name, event, qualifier)
+        invocation, _ = self._invocation(function_name, event, qualifier)
         size, limit = len(invocation.payload), self.settings.max_event_bytes
         if size > limit:
             raise _event_too_large(size, limit)
@@ -173,27 +172,29 @@ class Service:
 
         Arguments and errors are those of `submit`; what the handler raises is in the outcome.
         """
-        invocation = self._invocation(function_name, event, qualifier)
-        if len(invocation.payload) > self.settings.max_request_bytes:
-            raise _request_too_large(self.settings.max_request_bytes)
-        function = self.functions.get(invocation.function_name)
-        assert function is not None  # noqa: S101 - resolved a moment ago; functions never go away
+        invocation, function = self._invocation(function_name, event, qualifier)
+        size, limit = len(invocation.payload), self.settings.max_request_bytes
+        if size > limit:
+            raise _request_too_large(size, limit)
         return self._run_now(invocation, function)
 
-    def _invocation(self, function_name: str, event: object, qualifier: str | None) -> Invocation:
+    def _invocation(
+        self, function_name: str, event: object, qualifier: str | None
+    ) -> tuple[Invocation, Function]:
         """The invocation of a caller within this process, checked as one over HTTP is."""
         wire.check_names(function_name, qualifier)
         function, qualifier = self._resolve(function_name, qualifier)
         if event is None:
             event = payload.EMPTY_EVENT
         encoded = event if isinstance(event, bytes) else payload.encode_event(event)
-        return Invocation(
+        invocation = Invocation(
             request_id=new_request_id(),
             function_name=function.name,
             qualifier=qualifier,
             payload=_checked(encoded),
             accepted_at=self.clock.time(),
         )
+        return invocation, function
 
     def _resolve(self, function_name: str, qualifier: str | None) -> tuple[Function, str | None]:
         return self.functions.resolve(
@@ -202,20 +203,6 @@ class Service:
             region=self.settings.region,
             account_id=self.settings.account_id,
         )
-
-    def _read_event(self, request: wire.Request, limit: int) -> bytes:
-        try:
-            body = request.read_body(limit)
-        except wire.BodyTooLarge as exc:
-            raise _event_too_large(exc.size, limit) from exc
-        return _checked(body)
-
-    def _read_request(self, request: wire.Request, limit: int) -> bytes:
-        try:
-            body = request.read_body(limit)
-        except wire.BodyTooLarge as exc:
-            raise _request_too_large(limit) from exc
-        return _checked(body)
 
     def _accept(self, invocation: Invocation) -> AfterAnswer | None:
         """Hand the event to the executor: when this returns, it is accepted."""
@@ -336,6 +323,15 @@ def run_attempt(
     return attempt.outcome, decision
 
 
+def _read(request: wire.Request, limit: int, too_large: Callable[[int, int], AWSError]) -> bytes:
+    """The event in the body of a request, or the refusal that its size and limit make."""
+    try:
+        body = request.read_body(limit)
+    except wire.BodyTooLarge as exc:
+        raise too_large(exc.size, limit) from exc
+    return _checked(body)
+
+
 def _checked(body: bytes) -> bytes:
     """The event of a body: its bytes, once they are known to be JSON; ``{}`` for none."""
     if not body:
@@ -350,7 +346,7 @@ def _event_too_large(size: int, limit: int) -> RequestEntityTooLargeException:
     )
 
 
-def _request_too_large(limit: int) -> RequestEntityTooLargeException:
+def _request_too_large(size: int, limit: int) -> RequestEntityTooLargeException:
     return RequestEntityTooLargeException(
         f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
     )
