@@ -4,6 +4,8 @@ The names here are the public ones. Optional rooms are imported by those who wan
 `invokeasync_wsgi.flask` (needs Flask), `invokeasync_wsgi.gunicorn`, `invokeasync_wsgi.testing`.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from .clock import Clock as Clock
 from .clock import ScaledClock as ScaledClock
 from .clock import SystemClock as SystemClock
@@ -14,6 +16,7 @@ from .errors import ExecutorClosed as ExecutorClosed
 from .errors import ExecutorError as ExecutorError
 from .errors import InvokeAsyncError as InvokeAsyncError
 from .errors import QueueFull as QueueFull
+from .errors import StoreError as StoreError
 from .executors import Executor as Executor
 from .executors.callback import CallbackExecutor as CallbackExecutor
 from .executors.inline import InlineExecutor as InlineExecutor
@@ -31,4 +34,16 @@ from .retry import Succeeded as Succeeded
 from .service import run_attempt as run_attempt
 from .wsgi import InvokeAsyncMiddleware as InvokeAsyncMiddleware
 
+if TYPE_CHECKING:
+    from .executors.durable import DurableExecutor as DurableExecutor
+
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # SQLite is imported by those who use it.
+    if name == "DurableExecutor":
+        from .executors.durable import DurableExecutor
+
+        return DurableExecutor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

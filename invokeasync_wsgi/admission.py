@@ -17,6 +17,7 @@ from .errors import (
     QueueFull,
     ServiceException,
     ServiceUnavailableException,
+    StoreError,
     TooManyRequestsException,
 )
 from .process import PerProcess
@@ -24,10 +25,21 @@ from .process import PerProcess
 logger = logging.getLogger(__name__)
 
 
-class Gate:
-    """Lets a bounded number of synchronous invocations of this process through at a time."""
+#: Why there is no capacity: AWS's words.
+ALL_IN_USE = "ConcurrentInvocationLimitExceeded"
+RESERVED_IN_USE = "ReservedFunctionConcurrentInvocationLimitExceeded"
 
-    def __init__(self, places: int) -> None:
+
+class Gate:
+    """Lets a bounded number of synchronous invocations of this process through at a time.
+
+    Args:
+        places: that number; 0 lets nobody through.
+        reason: what the others are told.
+    """
+
+    def __init__(self, places: int, reason: str = ALL_IN_USE) -> None:
+        self._reason = reason
         self._places = PerProcess(lambda: threading.BoundedSemaphore(places) if places else None)
 
     def enter(self) -> None:
@@ -38,7 +50,7 @@ class Gate:
         """
         places = self._places.get()
         if places is None or not places.acquire(blocking=False):
-            raise too_many_requests(1)
+            raise too_many_requests(1, self._reason)
 
     def leave(self) -> None:
         """Give the place back, from any thread."""
@@ -55,14 +67,16 @@ def refusal(exc: Exception, function_name: str) -> AWSError:
         return too_many_requests(exc.retry_after_s)
     if isinstance(exc, ExecutorClosed):
         return ServiceUnavailableException(str(exc))
-    logger.error("no event for function %s was accepted", function_name, exc_info=exc)
+    # A store says what is wrong in a line, and says it for every event while its disk is full.
+    trace = None if isinstance(exc, StoreError) else exc
+    logger.error("no event for function %s was accepted: %s", function_name, exc, exc_info=trace)
     return ServiceException("The event could not be accepted. Try again.")
 
 
-def too_many_requests(retry_after_s: int) -> TooManyRequestsException:
+def too_many_requests(retry_after_s: int, reason: str = ALL_IN_USE) -> TooManyRequestsException:
     """AWS's answer for want of capacity, its text and spelling as recorded."""
     return TooManyRequestsException(
         "Rate Exceeded.",
-        reason="ConcurrentInvocationLimitExceeded",
+        reason=reason,
         headers=[("Retry-After", str(retry_after_s))],
     )

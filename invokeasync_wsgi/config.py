@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from . import names
+from . import names, targets
 from .errors import ConfigurationError
+from .targets import Target
 
 #: Before a setting's name in ``app.config`` and in the environment.
 PREFIX = "INVOKEASYNC_"
+
+#: Lambda's six hours: no event is older.
+MAX_EVENT_AGE_S = 21600
 
 _KIB = 1024
 _MIB = 1024 * _KIB
@@ -27,18 +31,29 @@ _MIB = 1024 * _KIB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsyncSettings:
-    """How failed asynchronous invocations are retried: Lambda's EventInvokeConfig."""
+    """How asynchronous invocations are retried, and what follows: Lambda's EventInvokeConfig."""
 
     #: Attempts after the first: 0 to 2, as on Lambda, which makes two.
     maximum_retry_attempts: int = 2
     #: Seconds after which an event is given up: 60 to 21600 (six hours, the default), as on Lambda.
-    maximum_event_age_s: int = 21600
+    maximum_event_age_s: int = MAX_EVENT_AGE_S
     #: Seconds before the second and before the third attempt. Lambda's one and two minutes.
     retry_waits_s: tuple[float, ...] = (60.0, 120.0)
+    #: Where the record of an event goes whose attempt succeeded: see `targets`.
+    on_success: Target | None = None
+    #: Where the record of an event goes that is given up.
+    on_failure: Target | None = None
+    #: Where the event itself goes when it is given up: Lambda's dead-letter queue.
+    dead_letter: Target | None = None
+    #: What happens to a chain of invocations that calls one function over and over: ``"Terminate"``
+    #: stops it after 16 runs, ``"Allow"`` does not. Lambda's names.
+    recursive_loop: str = "Terminate"
+    #: How often in a row a process may die under an event before the event is taken for the cause.
+    max_interruptions: int = 3
 
     def __post_init__(self) -> None:
         _in_range("maximum_retry_attempts", self.maximum_retry_attempts, 0, 2)
-        _in_range("maximum_event_age_s", self.maximum_event_age_s, 60, 21600)
+        _in_range("maximum_event_age_s", self.maximum_event_age_s, 60, MAX_EVENT_AGE_S)
         waits_s = self.retry_waits_s
         if (
             not isinstance(waits_s, (tuple, list))
@@ -46,6 +61,9 @@ class AsyncSettings:
             or not all(type(wait_s) in (int, float) and wait_s >= 0 for wait_s in waits_s)
         ):
             _refuse("retry_waits_s", waits_s, "a tuple of numbers of seconds, none below 0")
+        if self.recursive_loop not in ("Terminate", "Allow"):
+            _refuse("recursive_loop", self.recursive_loop, "'Terminate' or 'Allow'")
+        _in_range("max_interruptions", self.max_interruptions, 1, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +97,24 @@ class Settings:
     #: See `AsyncSettings`; a function's own value wins.
     maximum_retry_attempts: int = 2
     #: See `AsyncSettings`; a function's own value wins.
-    maximum_event_age_s: int = 21600
+    maximum_event_age_s: int = MAX_EVENT_AGE_S
     #: See `AsyncSettings`.
     retry_waits_s: tuple[float, ...] = (60.0, 120.0)
+    #: Where the record of a success goes: a function's name, ``"python:package.module:name"``, an
+    #: ``https://`` address, a file or directory, an ARN (see `targets`). A function's own wins.
+    #: Not in the repr, as an address may hold a secret.
+    on_success: Any = field(default=None, repr=False)
+    #: Where the record of a failure goes; the same choices.
+    on_failure: Any = field(default=None, repr=False)
+    #: Where a failed event itself goes; the same choices but a function.
+    dead_letter: Any = field(default=None, repr=False)
+    #: See `AsyncSettings`; a function's own value wins.
+    recursive_loop: str = "Terminate"
+    #: See `AsyncSettings`.
+    max_interruptions: int = 3
+    #: The key that deliveries to ``https://`` addresses are signed with: ``whsec_`` and base64 of
+    #: 24 to 64 bytes, as Standard Webhooks has it. Needed as soon as there is such an address.
+    webhook_secret: str | None = field(default=None, repr=False)
     #: Whether handlers' ``print`` and ``logging`` output is kept with the attempt. It reaches the
     #: process's own streams either way. Off: ``sys.stdout`` and the log record factory are left
     #: alone and ``X-Amz-Log-Type: Tail`` shows the START, END and REPORT lines only.
@@ -113,6 +146,13 @@ class Settings:
             maximum_retry_attempts=self.maximum_retry_attempts,
             maximum_event_age_s=self.maximum_event_age_s,
             retry_waits_s=self.retry_waits_s,
+            recursive_loop=self.recursive_loop,
+            max_interruptions=self.max_interruptions,
+            **targets.parse_all(
+                on_success=self.on_success,
+                on_failure=self.on_failure,
+                dead_letter=self.dead_letter,
+            ),
         )
 
 

@@ -10,9 +10,11 @@ import json
 import os
 import sys
 import time
+from contextvars import ContextVar
 from functools import cached_property
 from typing import Any
 
+from . import lineage
 from .clock import Clock
 from .config import Settings
 from .functions import Function, Version
@@ -98,11 +100,17 @@ class Context:
         """Always there, and without values: no Cognito stands before us."""
         return CognitoIdentity()
 
-    @property
-    def trace_id(self) -> str | None:
-        """``X-Amzn-Trace-Id`` as sent. Ours: Lambda has it in ``_X_AMZN_TRACE_ID``, which belongs
-        to a whole process, and several invocations share this one."""
-        return self._invocation.trace_id
+    @cached_property
+    def trace_id(self) -> str:
+        """``X-Amzn-Trace-Id`` to send along when this handler invokes functions (`lineage`).
+
+        Ours: Lambda has it in ``_X_AMZN_TRACE_ID``, which belongs to a whole process, and several
+        invocations share this one.
+        """
+        settings = self._settings
+        arn = function_arn(settings.region, settings.account_id, self._function.name)
+        root = trace_root(self._clock.time())
+        return lineage.extend(self._invocation.trace_id, arn, root=root)
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the deadline, never below 0."""
@@ -154,6 +162,15 @@ class CognitoIdentity:
 
     cognito_identity_id: str | None = None
     cognito_identity_pool_id: str | None = None
+
+
+#: The context of the handler that runs here, in its thread or coroutine.
+current: ContextVar[Context | None] = ContextVar("invokeasync_context", default=None)
+
+
+def trace_root(now: float) -> str:
+    """The ``Root`` of a trace that begins here, in X-Ray's form."""
+    return f"Root=1-{int(now) & 0xFFFFFFFF:08x}-{os.urandom(12).hex()}"
 
 
 _process_digits = PerProcess(lambda: os.urandom(16).hex())

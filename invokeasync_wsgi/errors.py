@@ -48,6 +48,10 @@ class ExecutorClosed(ExecutorError):
     """The executor is draining or closed. Callers get 503."""
 
 
+class StoreError(InvokeAsyncError):
+    """The file of a queue cannot be used. The text says which, and why; callers get 500."""
+
+
 class AWSError(InvokeAsyncError):
     """An answer other than success, as AWS's clients understand it.
 
@@ -124,6 +128,14 @@ class ResourceNotFoundException(AWSError):
     """No such function, version or alias (404)."""
 
     status = HTTPStatus.NOT_FOUND
+    type = "User"
+    member = "Message"
+
+
+class RecursiveInvocationException(AWSError):
+    """The function has been run too often in one chain of invocations (400)."""
+
+    status = HTTPStatus.BAD_REQUEST
     type = "User"
     member = "Message"
 

@@ -40,7 +40,7 @@ except ImportError as exc:
 
 from .clock import Clock
 from .config import PREFIX, Settings, read_settings
-from .errors import AWSError
+from .errors import AWSError, ConfigurationError, StoreError
 from .functions import Functions
 from .process import DEFAULT_DRAIN_TIMEOUT_S
 from .wsgi import InvokeAsyncMiddleware
@@ -166,3 +166,52 @@ def _invoke(function_name: str, event: str, qualifier: str | None) -> None:
     click.echo(outcome.payload)
     if outcome.function_error is not None:
         raise SystemExit(1)
+
+
+@_commands.command("worker")
+@click.option("--threads", type=int, help="Attempts at once; the executor's workers, or 8.")
+@click.option(
+    "--drain-timeout",
+    type=float,
+    default=DEFAULT_DRAIN_TIMEOUT_S,
+    show_default=True,
+    help="Seconds for what is running at the end.",
+)
+def _work(threads: int | None, drain_timeout: float) -> None:
+    """Run the events of the queue here, until told to end (SIGTERM, ctrl-C)."""
+    from . import worker
+
+    executor = _middleware_of(current_app).service.executor
+    try:
+        worker.run(executor, workers=threads, drain_timeout_s=drain_timeout)
+    except (ConfigurationError, StoreError) as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
+def _add_operating_command(name: str, text: str) -> None:
+    """The command of ``invokeasync-wsgi`` with this name, for the application's own queue."""
+
+    @_commands.command(
+        name,
+        help=text,
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    )
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def _operate(arguments: tuple[str, ...]) -> None:
+        from . import operate
+
+        executor = _middleware_of(current_app).service.executor
+        try:
+            operate.main([name, *arguments], executor)
+        except (ConfigurationError, StoreError) as exc:
+            raise click.ClickException(str(exc)) from exc
+
+
+for _name, _text in (
+    ("list", "List events of the queue, dead letters unless told otherwise."),
+    ("show", "Show all that is known of an event."),
+    ("redrive", "Have dead letters run again."),
+    ("purge", "Remove dead letters for good."),
+):
+    _add_operating_command(_name, _text)

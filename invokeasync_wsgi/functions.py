@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from . import names
+from . import names, targets
 from .config import AsyncSettings, unknown
 from .errors import (
     AccessDeniedException,
@@ -47,6 +47,11 @@ if TYPE_CHECKING:
         aliases: Mapping[str, str | Mapping[str, Any]]
         maximum_retry_attempts: int | None
         maximum_event_age_s: int | None
+        reserved_concurrency: int | None
+        on_success: str | Callable[[Any], object] | None
+        on_failure: str | Callable[[Any], object] | None
+        dead_letter: str | Callable[[Any], object] | None
+        recursive_loop: str | None
         lazy: bool
 
 
@@ -138,10 +143,23 @@ class Function:
     maximum_retry_attempts: int | None = None
     #: This function's own value; ``None`` takes the one of `config.Settings`.
     maximum_event_age_s: int | None = None
+    #: Attempts at once, of asynchronous invocations over all processes that share a queue; 0 runs
+    #: nothing. ``None``: as many as there are workers. Synchronous ones are counted by process.
+    reserved_concurrency: int | None = None
+    #: This function's own value; ``None`` takes the one of `config.Settings`. See `targets`.
+    on_success: str | Callable[[Any], object] | None = field(default=None, repr=False)
+    #: This function's own value; ``None`` takes the one of `config.Settings`.
+    on_failure: str | Callable[[Any], object] | None = field(default=None, repr=False)
+    #: This function's own value; ``None`` takes the one of `config.Settings`.
+    dead_letter: str | Callable[[Any], object] | None = field(default=None, repr=False)
+    #: This function's own value; ``None`` takes the one of `config.Settings`.
+    recursive_loop: str | None = None
     #: Import the handlers when they are first called, not at registration. A handler that cannot
     #: be imported then fails its invocations, as on Lambda, and not the start of the process.
     lazy: bool = False
 
+    #: The fields of `AsyncSettings` that are not ``None``.
+    _own_settings: Mapping[str, Any] = field(init=False, repr=False)
     _versions: Mapping[str, Version] = field(init=False, repr=False)
     _aliases: Mapping[str, Alias] = field(init=False, repr=False)
 
@@ -166,9 +184,16 @@ class Function:
             "runtime",
             f"'python3.N', such as {THIS_RUNTIME!r}",
         )
+        reserved = self.reserved_concurrency
+        self._check(
+            reserved is None or (type(reserved) is int and reserved >= 0),
+            "reserved_concurrency",
+            "a whole number, 0 or more",
+        )
         for setting in ("versions", "aliases"):
             self._check(isinstance(getattr(self, setting), Mapping), setting, "a mapping")
         try:
+            self._own_settings = self._parse_own_settings()
             self.async_settings(AsyncSettings())
         except ConfigurationError as exc:
             raise ConfigurationError(f"function {self.name!r}: {exc}") from None
@@ -178,12 +203,28 @@ class Function:
 
     def async_settings(self, defaults: AsyncSettings) -> AsyncSettings:
         """How this function's events are retried: its own values, else the defaults."""
-        own = {
-            name: value
-            for name in ("maximum_retry_attempts", "maximum_event_age_s")
-            if (value := getattr(self, name)) is not None
+        return replace(defaults, **self._own_settings) if self._own_settings else defaults
+
+    def _parse_own_settings(self) -> dict[str, Any]:
+        own: dict[str, Any] = {
+            "maximum_retry_attempts": self.maximum_retry_attempts,
+            "maximum_event_age_s": self.maximum_event_age_s,
+            "recursive_loop": self.recursive_loop,
+            **targets.parse_all(
+                on_success=self.on_success,
+                on_failure=self.on_failure,
+                dead_letter=self.dead_letter,
+            ),
         }
-        return replace(defaults, **own) if own else defaults
+        for setting in ("on_success", "on_failure"):
+            target = own[setting]
+            reference = names.parse(target.name) if target and target.kind == "function" else None
+            if reference is not None and reference.name == self.name:
+                raise ConfigurationError(
+                    f"{setting}={target.name!r}: You can't specify the function as a destination "
+                    "for itself."
+                )
+        return {name: value for name, value in own.items() if value is not None}
 
     def has(self, qualifier: str | None) -> bool:
         """Whether the version or alias exists; ``None`` and ``$LATEST`` always do."""

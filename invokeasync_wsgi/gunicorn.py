@@ -1,4 +1,4 @@
-"""gunicorn's hooks: drain before a worker ends.
+"""gunicorn's hooks: resume what waits on disk after a fork, drain before a worker ends.
 
 As a whole configuration::
 
@@ -26,13 +26,18 @@ if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
     from gunicorn.workers.base import Worker
 
-__all__ = ["threads", "worker_class", "worker_exit"]
+__all__ = ["post_worker_init", "threads", "worker_class", "worker_exit"]
 
 worker_class = "gthread"
 threads = 4
 
 #: Seconds left to gunicorn, out of its grace period, for the rest of a worker's end.
 _RESERVE_S = 2.0
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Begin to run what waits on disk, without waiting for a request."""
+    process.start_all()
 
 
 def worker_exit(server: Arbiter, worker: Worker) -> None:

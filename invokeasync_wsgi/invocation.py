@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 #: ``X-Amz-Function-Error`` of every failed attempt; ``Handled`` is history.
@@ -42,6 +42,21 @@ class Invocation:
     trace_id: str | None = None
     #: ``X-Amz-Tenant-Id`` as sent, or ``None``.
     tenant_id: str | None = None
+    #: How often in a row it was put off without an attempt: throttles and system errors.
+    back_offs: int = 0
+    #: How often in a row a process died under its attempt.
+    interruptions: int = 0
+    #: For the delivery of a record or dead letter: what it tells of, as JSON (`destinations`).
+    #: ``None`` for an event that a handler is to run.
+    delivery: str | None = None
+
+    def next_attempt(self) -> Invocation:
+        """This event after a failed attempt."""
+        return replace(self, attempt=self.attempt + 1, back_offs=0, interruptions=0)
+
+    def put_off(self) -> Invocation:
+        """This event after an attempt that could not be made; it is not counted as one."""
+        return replace(self, back_offs=self.back_offs + 1)
 
     def to_json(self) -> str:
         """This invocation as one JSON object; the payload is a string in it, to keep its bytes."""
@@ -75,6 +90,9 @@ _FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "client_context": (str, type(None)),
     "trace_id": (str, type(None)),
     "tenant_id": (str, type(None)),
+    "back_offs": (int,),
+    "interruptions": (int,),
+    "delivery": (str, type(None)),
 }
 
 
@@ -103,8 +121,16 @@ class Outcome(NamedTuple):
         return decoded
 
 
-def new_request_id() -> str:
-    """A random UUID (version 4) in lower case. Fork-safe: the kernel is asked each time."""
-    digits = os.urandom(16).hex()
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+def new_request_id(now: float) -> str:
+    """A UUID of version 7 in lower case: the milliseconds of ``now``, then 74 random bits.
+
+    Ids that begin with the time are written in order, so that an index over millions of them stays
+    as fast as one over a few (RFC 9562, section 6.11). Fork-safe: the kernel is asked each time.
+
+    Args:
+        now: seconds since the epoch.
+    """
+    digits = os.urandom(10).hex()
+    time = f"{max(int(now * 1000), 0) & 0xFFFFFFFFFFFF:012x}"
+    variant = "89ab"[int(digits[3], 16) & 3]
+    return f"{time[:8]}-{time[8:]}-7{digits[:3]}-{variant}{digits[4:7]}-{digits[7:19]}"

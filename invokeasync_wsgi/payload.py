@@ -182,6 +182,12 @@ def too_large_payload(limit_bytes: int) -> bytes:
     )
 
 
+def killed_payload(request_id: str) -> bytes:
+    """The payload of an event under which processes die."""
+    reason = "Runtime exited with error: signal: killed"
+    return _service_error("Runtime.ExitError", f"RequestId: {request_id} Error: {reason}")
+
+
 def _service_error(error_type: str, message: str) -> bytes:
     return _compact({"errorType": error_type, "errorMessage": message})
 

@@ -21,6 +21,7 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -64,6 +65,34 @@ class PerProcess(Generic[_T]):
     def peek(self) -> _T | None:
         """This process's value, or ``None`` when it has not been used here yet."""
         return self._values.get(os.getpid())
+
+
+#: What is to be started in each worker process; filled before servers fork.
+_starts: list[weakref.WeakMethod[Callable[[], None]]] = []
+
+
+def at_worker_start(start: Callable[[], None]) -> None:
+    """Have a method called by `start_all`, as long as its object is there.
+
+    For what should not wait for the first request.
+    """
+    _starts.append(weakref.WeakMethod(start))
+
+
+def start_all() -> None:
+    """Start in this process what has asked for it; idempotent, as what is called must be.
+
+    Called by whoever knows that this process is a worker: gunicorn's ``post_worker_init`` hook, the
+    command line, an application's own post-fork hook.
+    """
+    for reference in _starts:
+        start = reference()
+        if start is not None:
+            try:
+                start()
+            except Exception:
+                # The worker serves all the same; what could not be started is tried again later.
+                logger.exception("something could not be started; the others are")
 
 
 class _Armed:

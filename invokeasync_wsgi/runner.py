@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, TypeVar
 from . import logs, payload
 from .clock import Clock
 from .config import Settings
-from .context import Context
+from .context import Context, current
 from .functions import Function, Handler, HandlerError, Version
 from .invocation import UNHANDLED, Invocation, Outcome
 from .process import PerProcess, start_thread
@@ -173,8 +173,12 @@ class Attempt:
             deadline=self.deadline,
             clock=self._runner.clock,
         )
-        result = handler(event, context)
-        return self._run_coroutine(result) if isinstance(result, Coroutine) else result
+        token = current.set(context)
+        try:
+            result = handler(event, context)
+            return self._run_coroutine(result) if isinstance(result, Coroutine) else result
+        finally:
+            current.reset(token)
 
     def _run_coroutine(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """The result of an ``async def`` handler, on an event loop of its own."""

@@ -12,31 +12,44 @@ remembered, and after that nothing can turn the 202 into an error.
 from __future__ import annotations
 
 import logging
+import math
+import threading
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
-from . import admission, payload, retry, wire
+from . import admission, context, lineage, names, payload, retry, targets, wire
 from .clock import Clock, SystemClock
-from .config import Settings, make_settings
+from .config import AsyncSettings, Settings, make_settings
+from .destinations import Destinations
 from .errors import (
     AccessDeniedException,
     AWSError,
     ConfigurationError,
+    RecursiveInvocationException,
     RequestEntityTooLargeException,
     ResourceNotFoundException,
     ServiceException,
 )
-from .executors import AfterAnswer, Executor
+from .executors import AfterAnswer, AttemptToRun, Executor
 from .executors.urls import make_executor
 from .functions import Function, Functions
-from .invocation import Invocation, Outcome, new_request_id
-from .names import function_arn
+from .invocation import UNHANDLED, Invocation, Outcome, new_request_id
 from .runner import Attempt, Runner, Surroundings, run_with_deadline
 
 logger = logging.getLogger(__name__)
 
 #: Of an error's message in the process's own log. The whole stands in the attempt's log.
 _MAX_LOGGED_CHARS = 1000
+
+#: Seconds that a delivery may take, above the time-outs of the clients that make it.
+_DELIVERY_TIMEOUT_S = 180.0
+
+#: Deliveries are tried for six hours, and nothing is delivered of them.
+_DELIVERY_SETTINGS = AsyncSettings()
+
+_DELIVERED = Outcome(b"null", None, names.LATEST, 0.0, "application/json", str)
 
 
 class Service:
@@ -67,16 +80,23 @@ class Service:
         self.settings = settings
         self.clock: Clock = SystemClock() if clock is None else clock
         self.executor: Executor = make_executor(settings.executor)
+        self._destinations = Destinations(settings, self.clock)
         self._async_settings = settings.async_settings()
+        self._destinations.check(self._async_settings)
+        #: By function, as far as they have been asked for.
+        self._own_settings: dict[Function, AsyncSettings] = {}
+        for function in functions:
+            self._destinations.check(self._settings_of(function))
         self._runner = Runner(settings, self.clock, surroundings)
         self._gate = admission.Gate(settings.sync_concurrency)
-        self.executor.start(self.begin, self.clock)
+        self._reserved_gates: dict[str, admission.Gate] = {}
+        self.executor.start(self, self.clock)
 
     # --- the way in ---------------------------------------------------------------------------
 
     def handle(self, request: wire.Request) -> wire.Response:
         """The answer to a request below our prefixes. Never raises an `Exception`."""
-        request_id = new_request_id()
+        request_id = new_request_id(self.clock.time())
         try:
             request_id = wire.request_id(request, request_id)
             if request.operation is None:
@@ -102,6 +122,7 @@ class Service:
                 qualifier=qualifier,
                 payload=event,
                 accepted_at=self.clock.time(),
+                trace_id=request.header("HTTP_X_AMZN_TRACE_ID"),
             )
         )
         return wire.accepted(request_id, after)
@@ -187,12 +208,14 @@ class Service:
         if event is None:
             event = payload.EMPTY_EVENT
         encoded = event if isinstance(event, bytes) else payload.encode_event(event)
+        calling = context.current.get()  # a handler: what it invokes belongs to its chain
         invocation = Invocation(
-            request_id=new_request_id(),
+            request_id=new_request_id(self.clock.time()),
             function_name=function.name,
             qualifier=qualifier,
             payload=_checked(encoded),
             accepted_at=self.clock.time(),
+            trace_id=None if calling is None else calling.trace_id,
         )
         return invocation, function
 
@@ -213,52 +236,173 @@ class Service:
 
     def _run_now(self, invocation: Invocation, function: Function) -> Outcome:
         """Run a synchronous invocation in a thread of its own, until its end or its deadline."""
+        if self._is_recursive(invocation, function):
+            raise RecursiveInvocationException(
+                "Recursive invocation detected: the function has run "
+                f"{retry.MAX_CHAIN} times in this chain of invocations."
+            )
         attempt = self._runner.attempt(invocation, function)
-        self._gate.enter()
-        outcome = run_with_deadline(attempt, self.clock, on_return=self._gate.leave)
+        with ExitStack() as entered:
+            for gate in [self._gate, *self._gates_of(function)]:
+                gate.enter()
+                entered.callback(gate.leave)
+            leave = entered.pop_all().close
+        outcome = run_with_deadline(attempt, self.clock, on_return=leave)
         _log_failure(invocation, outcome)
         return outcome
 
-    # --- the way behind the answer ------------------------------------------------------------
+    def _gates_of(self, function: Function) -> list[admission.Gate]:
+        """The gate of a function with reserved concurrency."""
+        if function.reserved_concurrency is None:
+            return []
+        gate = self._reserved_gates.get(function.name)
+        if gate is None:
+            gate = admission.Gate(function.reserved_concurrency, admission.RESERVED_IN_USE)
+            gate = self._reserved_gates.setdefault(function.name, gate)
+        return [gate]
 
-    def begin(self, invocation: Invocation) -> AsyncAttempt:
-        """Begin an attempt of an accepted event: what executors are started with.
+    # --- the way behind the answer: what executors see (`executors.Work`) ----------------------
 
-        Raises:
-            ResourceNotFoundException: its function, version or alias is not here (any more).
-        """
+    def begin(self, invocation: Invocation) -> AttemptToRun:
+        """Begin an attempt of an accepted event, or tell why there is none to make."""
+        try:
+            return self._begin(invocation)
+        except Exception as exc:
+            # Not the function's fault: its code may be on its way here, or something is broken.
+            is_known = isinstance(exc, AWSError)
+            logger.error(
+                "request %s could not be run: %s",
+                invocation.request_id,
+                exc,
+                exc_info=None if is_known else exc,
+                extra=_fields(invocation),
+            )
+            function = self.functions.get(invocation.function_name)
+            settings = self._settings_of(function) if function else self._async_settings
+            return NoAttempt(_system_error(exc), self.put_off(invocation, settings))
+
+    def concurrency(self, function_name: str) -> float:
+        """See `executors.Work.concurrency`."""
+        function = self.functions.get(function_name)
+        if function is None:
+            return 0 if names.is_plain_name(function_name) else math.inf
+        return function.reserved_concurrency or math.inf
+
+    def function_count(self) -> int:
+        """See `executors.Work.function_count`."""
+        return len(self.functions) + any(
+            map(_delivers, list(self._own_settings.values()))  # others may add to it meanwhile
+        )
+
+    def _begin(self, invocation: Invocation) -> AttemptToRun:
+        if invocation.delivery is not None:
+            return DeliveryAttempt(self, invocation)
         function = self.functions.get(invocation.function_name)
         if function is None or not function.has(invocation.qualifier):
-            arn = function_arn(
-                self.settings.region,
-                self.settings.account_id,
-                invocation.function_name,
-                invocation.qualifier,
-            )
-            raise ResourceNotFoundException(f"Function not found: {arn}")
+            raise ResourceNotFoundException(f"Function not found: {self._arn(invocation)}")
+        settings = self._settings_of(function)
+        condition = retry.refuse(
+            invocation,
+            now=self.clock.time(),
+            settings=settings,
+            reserved_concurrency=function.reserved_concurrency,
+            chain=self._chain(invocation, function),
+        )
+        if condition is not None:
+            return NoAttempt(None, self._end(invocation, retry.GiveUp(condition), settings, None))
+        if invocation.interruptions >= settings.max_interruptions:
+            outcome = _function_error(payload.killed_payload(invocation.request_id))
+            _log_failure(invocation, outcome)
+            decision = retry.GiveUp("RetriesExhausted")
+            return NoAttempt(outcome, self._end(invocation, decision, settings, outcome))
         return AsyncAttempt(self, self._runner.attempt(invocation, function), function)
 
     def finish(
         self, invocation: Invocation, function: Function, outcome: Outcome
     ) -> retry.Decision:
-        """Decide what follows an attempt, and tell of failures."""
-        decision = retry.decide(
-            invocation,
-            outcome,
-            now=self.clock.time(),
-            settings=function.async_settings(self._async_settings),
-        )
+        """Decide what follows an attempt, tell of failures, and make what destinations get."""
+        settings = self._settings_of(function)
+        decision = retry.decide(invocation, outcome, now=self.clock.time(), settings=settings)
         _log_failure(invocation, outcome)
+        return self._end(invocation, decision, settings, outcome)
+
+    def deliver(self, delivery: Invocation) -> tuple[Outcome, retry.Decision]:
+        """Deliver a record or a dead letter, and decide what follows."""
+        try:
+            self._destinations.deliver(delivery)
+        except Exception as exc:  # noqa: BLE001 - targets are others' code; it is tried again
+            logger.warning(
+                "a delivery for request %s failed: %s: %s",
+                delivery.request_id,
+                type(exc).__name__,
+                _on_one_line(str(exc)),
+                extra=_fields(delivery),
+            )
+            return _system_error(exc), self.put_off(delivery, _DELIVERY_SETTINGS)
+        return _DELIVERED, retry.SUCCEEDED
+
+    def put_off(self, invocation: Invocation, settings: AsyncSettings) -> retry.Decision:
+        """What follows when no attempt could be made."""
+        decision = retry.back_off(invocation, now=self.clock.time(), settings=settings)
+        return self._end(invocation, decision, settings, None)
+
+    def _end(
+        self,
+        invocation: Invocation,
+        decision: retry.Decision,
+        settings: AsyncSettings,
+        outcome: Outcome | None,
+    ) -> retry.Decision:
+        """A decision with its deliveries, if it is the end of an event."""
+        if isinstance(decision, retry.RetryAt):
+            return decision
         if isinstance(decision, retry.GiveUp):
             logger.error(
-                "request %s to function %s is given up after %d attempts: %s",
+                "request %s to function %s is given up in attempt %d: %s",
                 invocation.request_id,
-                invocation.function_name,
+                targets.shown(invocation.function_name),
                 invocation.attempt,
                 decision.condition,
                 extra=_fields(invocation),
             )
-        return decision
+        if not _delivers(settings):
+            return decision
+        deliveries = self._destinations.after(
+            invocation,
+            function_arn=self._arn(invocation),
+            settings=settings,
+            condition=getattr(decision, "condition", "Success"),
+            outcome=outcome,
+        )
+        return replace(decision, deliveries=deliveries)
+
+    def _settings_of(self, function: Function) -> AsyncSettings:
+        settings = self._own_settings.get(function)
+        if settings is None:
+            settings = function.async_settings(self._async_settings)
+            self._own_settings[function] = settings
+        return settings
+
+    def _arn(self, invocation: Invocation) -> str:
+        return names.function_arn(
+            self.settings.region,
+            self.settings.account_id,
+            invocation.function_name,
+            invocation.qualifier or names.LATEST,
+        )
+
+    def _chain(self, invocation: Invocation, function: Function) -> int:
+        """Which run of its function in one chain of invocations this is, from 1."""
+        if invocation.trace_id is None:
+            return 1
+        arn = names.function_arn(self.settings.region, self.settings.account_id, function.name)
+        return lineage.runs(invocation.trace_id, arn) + 1
+
+    def _is_recursive(self, invocation: Invocation, function: Function) -> bool:
+        return (
+            self._settings_of(function).recursive_loop == "Terminate"
+            and self._chain(invocation, function) > retry.MAX_CHAIN
+        )
 
 
 class AsyncAttempt:
@@ -271,7 +415,6 @@ class AsyncAttempt:
         self._attempt = attempt
         self._function = function
         self.deadline = attempt.deadline
-        #: What the attempt came to, once it has ended.
         self.outcome: Outcome | None = None
 
     def run(self) -> retry.Decision | None:
@@ -289,6 +432,53 @@ class AsyncAttempt:
         return self._service.finish(self._attempt.invocation, self._function, outcome)
 
 
+class NoAttempt:
+    """What stands for an attempt where there is none to make: the decision is known."""
+
+    __slots__ = ("_decision", "deadline", "outcome")
+
+    def __init__(self, outcome: Outcome | None, decision: retry.Decision) -> None:
+        self._decision = decision
+        self.deadline = math.inf
+        self.outcome = outcome
+
+    def run(self) -> retry.Decision | None:
+        """See `executors.AttemptToRun.run`."""
+        return self._decision
+
+    def expire(self) -> retry.Decision | None:
+        """See `executors.AttemptToRun.expire`."""
+        return None
+
+
+class DeliveryAttempt:
+    """An attempt to deliver a record or a dead letter."""
+
+    __slots__ = ("_delivery", "_ended", "_service", "deadline", "outcome")
+
+    def __init__(self, service: Service, delivery: Invocation) -> None:
+        self._service = service
+        self._delivery = delivery
+        self._ended = threading.Lock()
+        self.deadline = service.clock.monotonic() + _DELIVERY_TIMEOUT_S
+        self.outcome: Outcome | None = None
+
+    def run(self) -> retry.Decision | None:
+        """See `executors.AttemptToRun.run`."""
+        outcome, decision = self._service.deliver(self._delivery)
+        if not self._ended.acquire(blocking=False):
+            return None
+        self.outcome = outcome
+        return decision
+
+    def expire(self) -> retry.Decision | None:
+        """See `executors.AttemptToRun.expire`."""
+        if not self._ended.acquire(blocking=False):
+            return None
+        self.outcome = _system_error(TimeoutError(f"no end after {_DELIVERY_TIMEOUT_S:g} s"))
+        return self._service.put_off(self._delivery, _DELIVERY_SETTINGS)
+
+
 def run_attempt(
     functions: Functions,
     invocation: Invocation,
@@ -296,7 +486,7 @@ def run_attempt(
     clock: Clock | None = None,
     surroundings: Surroundings | None = None,
     **settings: Any,
-) -> tuple[Outcome, retry.Decision]:
+) -> tuple[Outcome | None, retry.Decision]:
     """Run one attempt of an event that a `CallbackExecutor` sent elsewhere, in this thread.
 
     Args:
@@ -308,17 +498,18 @@ def run_attempt(
             ignored: nobody can call in here, and nothing is queued.
 
     Returns:
-        The outcome, and what Lambda would do next: `retry.Succeeded`, `retry.RetryAt` (run it
-        again with ``attempt`` one higher) or `retry.GiveUp`.
+        The outcome (``None`` when there was no attempt to make), and what Lambda would do next:
+        `retry.Succeeded`, `retry.RetryAt` (run its ``invocation`` then) or `retry.GiveUp`. Whatever
+        stands in ``deliveries`` is to be run like any other event.
 
     Raises:
         ResourceNotFoundException: the function, version or alias is not in ``functions``.
     """
     settings.update(auth="none", executor="inline:")
     service = Service(functions, make_settings(**settings), clock=clock, surroundings=surroundings)
-    attempt = service.begin(invocation)
+    attempt = service._begin(invocation)
     decision = attempt.run()
-    if decision is None or attempt.outcome is None:
+    if decision is None:
         raise RuntimeError("nothing else can have ended this attempt")
     return attempt.outcome, decision
 
@@ -352,6 +543,19 @@ def _request_too_large(size: int, limit: int) -> RequestEntityTooLargeException:
     )
 
 
+def _delivers(settings: AsyncSettings) -> bool:
+    return bool(settings.on_success or settings.on_failure or settings.dead_letter)
+
+
+def _function_error(error: bytes) -> Outcome:
+    """What stands for the outcome of an attempt that was never made."""
+    return Outcome(error, UNHANDLED, names.LATEST, 0.0, "application/json", str)
+
+
+def _system_error(exc: Exception) -> Outcome:
+    return _function_error(payload.exception_payload(str(exc), type(exc).__name__, "", []))
+
+
 def _log_failure(invocation: Invocation, outcome: Outcome) -> None:
     if outcome.function_error is None:
         return
@@ -372,7 +576,7 @@ def _fields(invocation: Invocation) -> dict[str, object]:
     """What a log record says of its invocation, for formatters that look for it."""
     return {
         "request_id": invocation.request_id,
-        "function_name": invocation.function_name,
+        "function_name": targets.shown(invocation.function_name),
         "attempt": invocation.attempt,
     }
 

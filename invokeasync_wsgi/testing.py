@@ -16,7 +16,7 @@ from wsgiref.util import is_hop_by_hop
 from wsgiref.validate import validator
 
 from .clock import Alarm, Clock
-from .executors import Begin, refuse_second_start
+from .executors import Work, refuse_second_start
 from .invocation import Invocation
 from .retry import Decision, GiveUp, RetryAt
 from .store import Counts
@@ -93,10 +93,10 @@ class SteppedExecutor:
         self._store = MemoryStore(max_waiting=max_waiting)
         self.dead_letters: list[tuple[Invocation, str]] = []
 
-    def start(self, begin: Begin, clock: Clock) -> None:
+    def start(self, work: Work, clock: Clock) -> None:
         """See `executors.Executor.start`."""
         refuse_second_start(self)
-        self._begin = begin
+        self._work = work
         self._clock = clock
 
     def submit(self, invocation: Invocation) -> None:
@@ -109,20 +109,20 @@ class SteppedExecutor:
 
     def step(self) -> Decision | None:
         """Run one attempt of the first event that is due; ``None`` when none is."""
-        invocation = self._store.claim(now=self._clock.time())
-        if invocation is None:
+        claim = self._store.claim(now=self._clock.time())
+        if claim is None:
             return None
         try:
-            decision = self._begin(invocation).run()
+            decision = self._work.begin(claim.invocation).run()
         except BaseException:
-            self._store.finish(invocation)
+            self._store.finish(claim)
             raise
         if isinstance(decision, RetryAt):
-            self._store.requeue(invocation, attempt=invocation.attempt + 1, due=decision.due)
+            self._store.requeue(claim, decision.invocation, due=decision.due)
             return decision
-        self._store.finish(invocation)
+        self._store.finish(claim, decision.deliveries if decision else ())
         if isinstance(decision, GiveUp):
-            self.dead_letters.append((invocation, decision.condition))
+            self.dead_letters.append((claim.invocation, decision.condition))
         return decision
 
     def counts(self) -> Counts:

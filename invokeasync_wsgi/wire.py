@@ -270,7 +270,7 @@ def refusal(request_id: str, error: AWSError) -> Response:
 
 def trace_id(now: float) -> str:
     """A trace id for an answer, not sampled: X-Ray's form, ours made up as AWS makes its own."""
-    return f"root=1-{int(now):08x}-{os.urandom(12).hex()};sampled=0"
+    return f"root=1-{int(now) & 0xFFFFFFFF:08x}-{os.urandom(12).hex()};sampled=0"
 
 
 def _name_violations(function_name: str, qualifier: str | None) -> list[str]:

@@ -2,7 +2,6 @@
 
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,7 +18,7 @@ class SpoolExecutor:
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
 
-    def start(self, begin, clock):
+    def start(self, work, clock):
         pass  # attempts run in the worker
 
     def submit(self, invocation):
@@ -43,7 +42,10 @@ class SpoolExecutor:
             print(f"request {invocation.request_id} is dropped: {exc}")  # its function is gone
         else:
             if isinstance(decision, RetryAt):
-                self._put(replace(invocation, attempt=invocation.attempt + 1), decision.due)
+                self._put(decision.invocation, decision.due)
+            else:
+                for delivery in decision.deliveries:  # to destinations, events like any other
+                    self._put(delivery, delivery.accepted_at)
         path.unlink()  # last: whatever happens before it, the event runs again
         return True
 

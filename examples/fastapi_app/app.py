@@ -7,9 +7,9 @@ Clients use the place where it is mounted as their endpoint:
     aws lambda invoke --function-name greet --invocation-type Event --payload '{"name": "you"}' \
         --endpoint-url http://127.0.0.1:8000/lambda --region us-east-1 --no-sign-request answer.json
 
-a2wsgi has no shutdown hook and uvicorn dies of SIGTERM without one: the events that a thread had
-not finished would be lost. FastAPI's lifespan is that hook here. Take it away, and a stop loses
-accepted events.
+Events are in memory here. a2wsgi has no shutdown hook and uvicorn dies of SIGTERM without
+one: the events that a thread had not finished would be lost. FastAPI's lifespan is that hook here.
+Take it away, and a stop loses accepted events; the other examples keep them in a file.
 """
 
 import os

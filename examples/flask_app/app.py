@@ -5,6 +5,8 @@
 `make run` does the same. gunicorn reads gunicorn.conf.py in this folder, which says how to try it.
 """
 
+import os
+
 from flask import Flask, current_app
 
 from invokeasync_wsgi.flask import InvokeAsync
@@ -29,6 +31,10 @@ def create_app():
     app.config["GREETING"] = "hello"
     # Everybody who reaches this server may invoke. It listens on 127.0.0.1 only.
     app.config["INVOKEASYNC_AUTH"] = "none"
+    # Accepted events are in this file: they survive kill -9 and a power cut.
+    app.config["INVOKEASYNC_EXECUTOR"] = os.environ.get(
+        "INVOKEASYNC_EXECUTOR", "sqlite:///invocations.db"
+    )
     invoke_async.init_app(app)
 
     @app.get("/")

@@ -6,6 +6,8 @@ Try it from another terminal:
 
     aws lambda invoke --function-name greet --invocation-type Event --payload '{"name": "you"}' \
         --endpoint-url http://127.0.0.1:8000 --region us-east-1 --no-sign-request answer.json
+
+Accepted events are in invocations.db, in this folder. Kill the server, start it again: they run.
 """
 
 import os
@@ -13,6 +15,7 @@ import os
 import waitress
 
 from invokeasync_wsgi import Functions, InvokeAsyncMiddleware, drain_on_sigterm
+from invokeasync_wsgi.process import start_all
 
 functions = Functions()
 
@@ -29,8 +32,14 @@ def website(environ, start_response):
 
 
 # Everybody who reaches this server may invoke. It listens on 127.0.0.1 only.
-application = InvokeAsyncMiddleware(website, functions, auth="none")
+application = InvokeAsyncMiddleware(
+    website,
+    functions,
+    auth="none",
+    executor=os.environ.get("INVOKEASYNC_EXECUTOR", "sqlite:///invocations.db"),
+)
 
 if __name__ == "__main__":
-    drain_on_sigterm()  # waitress would die of it, and accepted events with it
+    drain_on_sigterm()  # waitress would die of it, and what is running would run again
+    start_all()  # run what waits on disk, without waiting for the first event
     waitress.serve(application, host="127.0.0.1", port=int(os.environ.get("PORT", "8000")))

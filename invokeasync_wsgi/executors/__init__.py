@@ -1,7 +1,7 @@
 """Who runs accepted events, where and when: the contract.
 
 An executor takes events from the service (`Executor.submit`) and runs their attempts through the
-callable it was started with. It never imports the service, and decides nothing about retries: each
+`Work` it was started with. It never imports the service, and decides nothing about retries: each
 attempt ends with a `Decision`, which it carries out as well as its flags say.
 
 The smallest one that works::
@@ -9,11 +9,13 @@ The smallest one that works::
     class Immediately:
         promise = "nothing to survive: it has run before the answer"
 
-        def start(self, begin, clock):
-            self._begin = begin
+        def start(self, work, clock):
+            self._work = work
 
         def submit(self, invocation):
-            self._begin(invocation).run()
+            decision = self._work.begin(invocation).run()
+            for delivery in getattr(decision, "deliveries", ()):
+                self.submit(delivery)
 
         def drain(self, timeout_s):
             pass
@@ -29,7 +31,7 @@ from typing import Protocol
 
 from ..clock import Clock
 from ..errors import ConfigurationError
-from ..invocation import Invocation
+from ..invocation import Invocation, Outcome
 from ..retry import Decision
 
 
@@ -39,6 +41,10 @@ class AttemptToRun(Protocol):
     @property
     def deadline(self) -> float:
         """When the attempt times out, in seconds of the clock's ``monotonic``."""
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What the attempt came to, once it has ended; ``None`` when there was none to make."""
 
     def run(self) -> Decision | None:
         """Run the handler in this thread. ``None`` when `expire` ended the attempt meanwhile.
@@ -50,8 +56,21 @@ class AttemptToRun(Protocol):
         """End the attempt as timed out, from another thread. ``None`` when it ended before."""
 
 
-#: Begins an attempt of an invocation: its time runs from the call.
-Begin = Callable[[Invocation], AttemptToRun]
+class Work(Protocol):
+    """What executors run, and what they must know of it. Safe from any thread."""
+
+    def begin(self, invocation: Invocation) -> AttemptToRun:
+        """Begin an attempt of an event: its time runs from the call. Raises nothing."""
+
+    def concurrency(self, function_name: str) -> float:
+        """How many attempts of a function may run at once, over all that share a queue.
+
+        ``math.inf`` where nothing limits it, 0 for a function that this process does not have.
+        """
+
+    def function_count(self) -> int:
+        """How many functions there are; deliveries to one destination count as one more."""
+
 
 #: What is to be called when the answer has been sent.
 AfterAnswer = Callable[[], None]
@@ -62,18 +81,22 @@ class Executor(Protocol):
 
     An executor is made at import, before servers fork, so making and starting one must start
     nothing: threads, locks and connections come with the first event in each process
-    (`invokeasync_wsgi.process.PerProcess`).
+    (`invokeasync_wsgi.process.PerProcess`), or with `process.start_all` for those that have
+    something to do before that (`process.at_worker_start`).
     """
 
     #: What an accepted event survives, in a few words, for people.
     promise: str
 
-    def start(self, begin: Begin, clock: Clock) -> None:
+    def start(self, work: Work, clock: Clock) -> None:
         """Learn how to run attempts. Called once, before any event, in the parent of all workers.
 
         Args:
-            begin: begins an attempt; safe from any thread.
+            work: begins attempts.
             clock: measures all waits.
+
+        Raises:
+            ConfigurationError: the executor cannot work here.
         """
 
     def submit(self, invocation: Invocation) -> AfterAnswer | None:
@@ -102,7 +125,7 @@ class Executor(Protocol):
 
 
 def refuse_second_start(executor: object) -> None:
-    """Refuse to start an executor that has its ``_begin`` already.
+    """Refuse to start an executor that has its ``_work`` already.
 
     An instance given to two middlewares would run the events of one with the functions of the
     other.
@@ -110,7 +133,7 @@ def refuse_second_start(executor: object) -> None:
     Raises:
         ConfigurationError: it was started before.
     """
-    if hasattr(executor, "_begin"):
+    if hasattr(executor, "_work"):
         raise ConfigurationError(
             f"executor {executor!r} serves another application already; give each its own"
         )

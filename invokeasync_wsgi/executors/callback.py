@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ..clock import Clock
 from ..errors import ConfigurationError
 from ..invocation import Invocation
-from . import Begin
+from . import Work
 
 
 class CallbackExecutor:
@@ -30,7 +30,7 @@ class CallbackExecutor:
             raise ConfigurationError(f"callback: {callback!r} is not callable")
         self._callback = callback
 
-    def start(self, begin: Begin, clock: Clock) -> None:
+    def start(self, work: Work, clock: Clock) -> None:
         """Attempts run elsewhere."""
 
     def submit(self, invocation: Invocation) -> None:

@@ -1,8 +1,9 @@
 """Attempts in the request's own thread: before the answer, or right after it.
 
 For tests, scripts and small sites. Nothing is queued, no thread is needed, any fork model works.
-Retries follow at once, without Lambda's waits. A handler past its deadline is not interrupted: its
-attempt counts as timed out when it returns.
+Retries and deliveries follow at once, without Lambda's waits. A handler past its deadline is not
+interrupted: its attempt counts as timed out when it returns. What cannot be run at all (no such
+version any more, a destination that does not answer) is tried four times, and lost with a log line.
 
 With ``when="after"`` the handler runs in the ``close()`` of the response, which servers call once
 the answer is out: gunicorn, uWSGI, cheroot, granian, Werkzeug and wsgiref have sent it by then,
@@ -12,7 +13,7 @@ and the server's own timeout applies.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import logging
 from functools import partial
 from typing import Literal
 
@@ -20,7 +21,12 @@ from ..clock import Clock
 from ..errors import ConfigurationError
 from ..invocation import Invocation
 from ..retry import RetryAt
-from . import AfterAnswer, Begin, refuse_second_start
+from . import AfterAnswer, Work, refuse_second_start
+
+#: Tries, without a wait, of what could not be run. Those after it would fail like them.
+MAX_BACK_OFFS = 3
+
+logger = logging.getLogger(__name__)
 
 
 class InlineExecutor:
@@ -37,10 +43,10 @@ class InlineExecutor:
             raise ConfigurationError(f"inline: when={when!r}: it must be 'before' or 'after'")
         self._when = when
 
-    def start(self, begin: Begin, clock: Clock) -> None:
+    def start(self, work: Work, clock: Clock) -> None:
         """See `Executor.start`."""
         refuse_second_start(self)
-        self._begin = begin
+        self._work = work
 
     def submit(self, invocation: Invocation) -> AfterAnswer | None:
         """Run the event, or return what runs it after the answer."""
@@ -56,5 +62,11 @@ class InlineExecutor:
         """Nothing is held."""
 
     def _run_to_the_end(self, invocation: Invocation) -> None:
-        while isinstance(self._begin(invocation).run(), RetryAt):
-            invocation = replace(invocation, attempt=invocation.attempt + 1)
+        decision = self._work.begin(invocation).run()
+        while isinstance(decision, RetryAt):
+            if decision.invocation.back_offs >= MAX_BACK_OFFS:
+                logger.error("request %s could not be run, and is lost", invocation.request_id)
+                return
+            decision = self._work.begin(decision.invocation).run()
+        for delivery in () if decision is None else decision.deliveries:
+            self._run_to_the_end(delivery)

@@ -1,10 +1,10 @@
-"""Which executor a setting means: ``"threads:?workers=8"``, or an instance."""
+"""Which executor a setting means: ``"sqlite:///queue.db?workers=8"``, or an instance."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..config import unknown
 from ..errors import ConfigurationError
@@ -17,6 +17,14 @@ class _Kind(NamedTuple):
     make: Callable[..., Executor]
     #: The options that may stand in the URL's query, and what their text becomes.
     options: Mapping[str, Callable[[str], Any]]
+    #: Whether the URL has a path, which ``make`` takes first.
+    has_path: bool = False
+
+
+def _make_durable(*path: str, **options: Any) -> Executor:
+    from .durable import DurableExecutor  # only where it is used: SQLite takes time to import
+
+    return DurableExecutor(*path, **options)
 
 
 _KINDS: Mapping[str, _Kind] = {
@@ -24,6 +32,20 @@ _KINDS: Mapping[str, _Kind] = {
     "threads": _Kind(
         ThreadsExecutor,
         {"workers": int, "max_waiting": int, "max_waiting_bytes": int, "max_lost": int},
+    ),
+    "sqlite": _Kind(
+        _make_durable,
+        {
+            "workers": int,
+            "synchronous": str,
+            "max_waiting": int,
+            "retention_s": float,
+            "dead_letter_retention_s": float,
+            "lease_s": float,
+            "busy_timeout_s": float,
+            "max_lost": int,
+        },
+        has_path=True,
     ),
 }
 
@@ -51,9 +73,12 @@ def make_executor(setting: object) -> Executor:
         return cast(Executor, setting)
     url = urlsplit(setting if ":" in setting else f"{setting}:")
     kind = _KINDS.get(url.scheme)
-    if kind is None or url.netloc or url.path or url.fragment:
+    has_path = setting.startswith(f"{url.scheme}:///") and len(url.path) > 1
+    wanted = kind is not None and (has_path if kind.has_path else not url.path)
+    if kind is None or not wanted or url.netloc or url.fragment:
         raise ConfigurationError(
-            f"executor={setting!r}: its form is 'threads:?workers=8', and "
+            f"executor={setting!r}: its form is 'threads:?workers=8' or 'sqlite:///queue.db' (with "
+            "four slashes for a path from the root), and "
             f"{unknown('executor', url.scheme, _KINDS)}"
         )
     options: dict[str, Any] = {}
@@ -68,6 +93,7 @@ def make_executor(setting: object) -> Executor:
             options[name] = kind.options[name](text)
         except ValueError as exc:
             raise ConfigurationError(
-                f"executor={setting!r}: {name}={text!r}: it must be a whole number"
+                f"executor={setting!r}: {name}={text!r}: it must be a number"
             ) from exc
-    return kind.make(**options)
+    path = [unquote(url.path[1:])] if kind.has_path else []
+    return kind.make(*path, **options)

@@ -2,17 +2,30 @@
 
 A store holds events from their acceptance to the end of their last attempt. An executor that runs
 events itself puts its worker threads in front of a store; which promise its 202 makes is the
-store's: `MemoryStore` forgets with its process.
+store's: `MemoryStore` forgets with its process, `SQLiteStore` with its file.
 
-The states of an event: *waiting* (due now or later) → `claim` → *running* → `finish` (gone) or
-`requeue` (waiting again).
+The states of an event: *waiting* (due now or later) → `claim` → *running* → `finish` (gone, or
+kept as history) or `requeue` (waiting again).
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol, TypeVar
 
 from ..invocation import Invocation
+
+
+class Claim:
+    """An event that was taken to be run. Each is itself only: two may hold equal events."""
+
+    __slots__ = ("invocation",)
+
+    def __init__(self, invocation: Invocation) -> None:
+        self.invocation = invocation
+
+
+_C = TypeVar("_C", bound=Claim)
 
 
 class Counts(NamedTuple):
@@ -24,7 +37,7 @@ class Counts(NamedTuple):
     running: int
 
 
-class Store(Protocol):
+class Store(Protocol[_C]):
     """The contract of stores. All methods are safe from any thread of the process."""
 
     def add(self, invocation: Invocation) -> None:
@@ -35,23 +48,25 @@ class Store(Protocol):
             Exception: anything else that goes wrong; nothing was remembered.
         """
 
-    def claim(self, *, now: float) -> Invocation | None:
-        """Take the event that has waited longest of those due at ``now``; ``None`` for no event.
+    def claim(self, *, now: float) -> _C | None:
+        """Take an event that is due at ``now``; ``None`` for no event.
 
-        Nobody else gets it until it is requeued.
+        Of the events of one function, the one that has waited longest. Nobody else gets it until
+        it is requeued.
         """
 
-    def requeue(self, invocation: Invocation, *, attempt: int, due: float) -> None:
-        """Give a claimed event back: its next attempt has this number and may run at ``due``.
+    def requeue(self, claim: _C, invocation: Invocation, *, due: float) -> None:
+        """Give a claimed event back, as it is to be claimed next, from ``due`` on.
 
         Never refused for want of room. Nothing happens to an event that is not claimed (any more).
         """
 
-    def finish(self, invocation: Invocation) -> None:
-        """Forget a claimed event: its last attempt is over. No error for one given back already."""
+    def finish(self, claim: _C, deliveries: Iterable[Invocation] = ()) -> None:
+        """The last attempt of a claimed event is over; accept what follows it in the same step.
+
+        Deliveries are never refused for want of room. Nothing happens to an event that is not
+        claimed (any more).
+        """
 
     def counts(self) -> Counts:
         """How many events are waiting and running."""
-
-    def unfinished(self) -> list[str]:
-        """The request ids of all that are waiting or running."""

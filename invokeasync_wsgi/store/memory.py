@@ -9,12 +9,12 @@ import heapq
 import itertools
 import math
 import threading
-from collections import deque
-from dataclasses import replace
+from collections.abc import Iterable
 
 from ..errors import QueueFull
 from ..invocation import Invocation
-from . import Counts
+from . import Claim, Counts
+from .fair import FairQueue
 
 
 class MemoryStore:
@@ -24,19 +24,25 @@ class MemoryStore:
         max_waiting: how many events may wait, those for a retry included.
         max_waiting_bytes: how many bytes their payloads may have together; an event is taken as
             long as those that wait have fewer.
+        ready: decides which event is claimed first; in the order of arrival when left out.
     """
 
-    def __init__(self, *, max_waiting: int, max_waiting_bytes: float = math.inf) -> None:
+    def __init__(
+        self,
+        *,
+        max_waiting: int,
+        max_waiting_bytes: float = math.inf,
+        ready: FairQueue[Invocation] | None = None,
+    ) -> None:
         self._max_waiting = max_waiting
         self._max_waiting_bytes = max_waiting_bytes
         self._waiting_bytes = 0
         self._lock = threading.Lock()
-        self._ready: deque[Invocation] = deque()
+        self._ready = FairQueue[Invocation]() if ready is None else ready
         #: A heap of (due, order of arrival, event).
         self._later: list[tuple[float, int, Invocation]] = []
         self._arrivals = itertools.count()
-        #: By identity: a caller may choose request ids, so two events can share one.
-        self._running: dict[int, Invocation] = {}
+        self._running: set[Claim] = set()
 
     def add(self, invocation: Invocation) -> None:
         """See `Store.add`."""
@@ -45,33 +51,45 @@ class MemoryStore:
                 raise QueueFull(f"{self._max_waiting} events are waiting already")
             if self._waiting_bytes >= self._max_waiting_bytes:
                 raise QueueFull(f"{self._waiting_bytes} bytes of events are waiting already")
-            self._ready.append(invocation)
-            self._waiting_bytes += len(invocation.payload)
+            self._put(invocation)
 
-    def claim(self, *, now: float) -> Invocation | None:
+    def claim(self, *, now: float) -> Claim | None:
         """See `Store.claim`."""
         with self._lock:
-            while self._later and self._later[0][0] <= now:
-                self._ready.append(heapq.heappop(self._later)[2])
-            if not self._ready:
+            self._make_ready(now)
+            invocation = self._ready.take()
+            if invocation is None:
                 return None
-            invocation = self._ready.popleft()
             self._waiting_bytes -= len(invocation.payload)
-            self._running[id(invocation)] = invocation
-            return invocation
+            claim = Claim(invocation)
+            self._running.add(claim)
+            return claim
 
-    def requeue(self, invocation: Invocation, *, attempt: int, due: float) -> None:
+    def requeue(self, claim: Claim, invocation: Invocation, *, due: float) -> None:
         """See `Store.requeue`."""
-        waiting = replace(invocation, attempt=attempt)
         with self._lock:
-            if self._running.pop(id(invocation), None) is not None:
-                heapq.heappush(self._later, (due, next(self._arrivals), waiting))
-                self._waiting_bytes += len(waiting.payload)
+            if self._end(claim):
+                heapq.heappush(self._later, (due, next(self._arrivals), invocation))
+                self._waiting_bytes += len(invocation.payload)
 
-    def finish(self, invocation: Invocation) -> None:
+    def finish(self, claim: Claim, deliveries: Iterable[Invocation] = ()) -> None:
         """See `Store.finish`."""
         with self._lock:
-            self._running.pop(id(invocation), None)
+            if self._end(claim):
+                for delivery in deliveries:
+                    self._put(delivery)
+
+    def make_ready(self, *, now: float) -> float:
+        """Put what is due into the order of claims; when the next one is due, or ``inf``.
+
+        It stays there should the clock be set back.
+        """
+        with self._lock:
+            return self._make_ready(now)
+
+    def has_ready(self) -> bool:
+        """Whether events are due; the limits of their functions may forbid to claim them."""
+        return len(self._ready) > 0
 
     def counts(self) -> Counts:
         """See `Store.counts`."""
@@ -79,8 +97,25 @@ class MemoryStore:
             return Counts(len(self._ready) + len(self._later), len(self._running))
 
     def unfinished(self) -> list[str]:
-        """See `Store.unfinished`."""
+        """The request ids of all that are waiting or running."""
         with self._lock:
+            running = (claim.invocation for claim in self._running)
             later = (invocation for _, _, invocation in self._later)
-            events = [*self._running.values(), *self._ready, *later]
-        return [invocation.request_id for invocation in events]
+            return [event.request_id for event in (*running, *self._ready, *later)]
+
+    def _make_ready(self, now: float) -> float:
+        while self._later and self._later[0][0] <= now:
+            invocation = heapq.heappop(self._later)[2]
+            self._ready.put(invocation.function_name, invocation)
+        return self._later[0][0] if self._later else math.inf
+
+    def _put(self, invocation: Invocation) -> None:
+        self._ready.put(invocation.function_name, invocation)
+        self._waiting_bytes += len(invocation.payload)
+
+    def _end(self, claim: Claim) -> bool:
+        if claim not in self._running:
+            return False
+        self._running.remove(claim)
+        self._ready.ended(claim.invocation.function_name)
+        return True

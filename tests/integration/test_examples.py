@@ -83,6 +83,7 @@ def running(folder: str, *command: str, directory: Path, **environment: str) -> 
             env={
                 **{key: os.environ[key] for key in os.environ if key != "DJANGO_SETTINGS_MODULE"},
                 "PORT": str(port),
+                "INVOKEASYNC_EXECUTOR": f"sqlite:///{directory}/queue.db",
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "PYTHONUNBUFFERED": "1",  # as on a terminal
                 **environment,
@@ -126,7 +127,7 @@ def submit(client: Any, function_name: str, event: object) -> str:
 
 
 def test_wsgi_app(tmp_path: Path) -> None:
-    """A plain WSGI function goes on answering, its functions run, and SIGTERM loses nothing."""
+    """A plain WSGI function goes on answering, its functions run, and no end loses an event."""
     with (
         running("wsgi_app", "app.py", directory=tmp_path) as server,
         client_of(server.url) as client,
@@ -135,8 +136,28 @@ def test_wsgi_app(tmp_path: Path) -> None:
         answer = client.invoke(FunctionName="greet", Payload=b'{"name": "sync"}')
         assert json.load(answer["Payload"]) == {"greeted": "sync"}
         request_id = submit(client, "greet", {"name": "async"})
-        server.stop()
         server.wait_for(f"hello async, this is request {request_id}")
+        request_ids = [submit(client, "greet", {"name": f"async {n}"}) for n in range(20)]
+        server.process.kill()
+        server.process.wait(PATIENCE_S)
+        before = server.output.read_text()
+    with running("wsgi_app", "app.py", directory=tmp_path) as server:
+        for request_id in request_ids:
+            if request_id not in before:
+                server.wait_for(f"this is request {request_id}")
+
+
+def test_idempotent(tmp_path: Path) -> None:
+    """An event that runs twice charges once."""
+    shop = str(tmp_path / "shop.db")
+    with (
+        running("idempotent", "app.py", directory=tmp_path, SHOP=shop) as server,
+        client_of(server.url) as client,
+    ):
+        request_id = submit(client, "charge", {"customer": "ada", "cents": 500})
+        server.wait_for(f"charged ada in request {request_id}")
+        server.wait_for(f"ada was charged before, in request {request_id}")
+        assert json.loads(server.get()) == {"ada": 500}
 
 
 def test_flask_app(tmp_path: Path) -> None:

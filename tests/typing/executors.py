@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from typing_extensions import assert_type
 
@@ -21,9 +21,9 @@ from invokeasync_wsgi import (
     run_attempt,
 )
 from invokeasync_wsgi.clock import Alarm
-from invokeasync_wsgi.executors import AfterAnswer, Begin
-from invokeasync_wsgi.retry import Decision, GiveUp, RetryAt, Succeeded
-from invokeasync_wsgi.store import Counts, Store
+from invokeasync_wsgi.executors import AfterAnswer, Work
+from invokeasync_wsgi.retry import Condition, Decision, GiveUp, RetryAt, Succeeded
+from invokeasync_wsgi.store import Claim, Counts, Store
 from invokeasync_wsgi.store.memory import MemoryStore
 from invokeasync_wsgi.testing import FakeClock, SteppedExecutor
 
@@ -33,11 +33,13 @@ class Immediately:
 
     promise = "nothing to survive: it has run before the answer"
 
-    def start(self, begin: Begin, clock: Clock) -> None:
-        self._begin = begin
+    def start(self, work: Work, clock: Clock) -> None:
+        self._work = work
 
     def submit(self, invocation: Invocation) -> None:
-        self._begin(invocation).run()
+        decision = self._work.begin(invocation).run()
+        for delivery in getattr(decision, "deliveries", ()):
+            self.submit(delivery)
 
     def drain(self, timeout_s: float) -> None: ...
 
@@ -52,7 +54,7 @@ class AfterTheAnswer(Immediately):
 
 
 class WithoutPromise:
-    def start(self, begin: Begin, clock: Clock) -> None: ...
+    def start(self, work: Work, clock: Clock) -> None: ...
     def submit(self, invocation: Invocation) -> None: ...
     def drain(self, timeout_s: float) -> None: ...
     def close(self) -> None: ...
@@ -61,7 +63,7 @@ class WithoutPromise:
 class WithoutDrain:
     promise = ""
 
-    def start(self, begin: Begin, clock: Clock) -> None: ...
+    def start(self, work: Work, clock: Clock) -> None: ...
     def submit(self, invocation: Invocation) -> None: ...
     def close(self) -> None: ...
 
@@ -69,7 +71,7 @@ class WithoutDrain:
 class TakesText:
     promise = ""
 
-    def start(self, begin: Begin, clock: Clock) -> None: ...
+    def start(self, work: Work, clock: Clock) -> None: ...
     def submit(self, invocation: str) -> None: ...
     def drain(self, timeout_s: float) -> None: ...
     def close(self) -> None: ...
@@ -93,26 +95,33 @@ def executors() -> None:
     CallbackExecutor("print")  # type: ignore[arg-type]
 
 
-def what_executors_are_given(begin: Begin, invocation: Invocation, executor: Executor) -> None:
-    attempt = begin(invocation)
+def what_executors_are_given(work: Work, invocation: Invocation, executor: Executor) -> None:
+    attempt = work.begin(invocation)
     assert_type(attempt.deadline, float)
     assert_type(attempt.run(), Decision | None)
     assert_type(attempt.expire(), Decision | None)
+    assert_type(attempt.outcome, Outcome | None)
+    assert_type(work.concurrency("f"), float)
+    assert_type(work.function_count(), int)
     assert_type(executor.submit(invocation), AfterAnswer | None)
     attempt.deadline = 0.0  # type: ignore[misc]
+    attempt.outcome = None  # type: ignore[misc]
 
 
 def what_a_callbacks_backend_does(functions: Functions, text: str) -> None:
     invocation = Invocation.from_json(text)
     assert_type(invocation.to_json(), str)
     outcome, decision = run_attempt(functions, invocation)
-    assert_type(outcome, Outcome)
+    assert_type(outcome, Outcome | None)
     if isinstance(decision, RetryAt):
         assert_type(decision.due, float)
+        assert_type(decision.invocation, Invocation)
     elif isinstance(decision, GiveUp):
-        assert_type(decision, GiveUp)
+        assert_type(decision.condition, Condition)
+        assert_type(decision.deliveries, tuple[Invocation, ...])
     else:
         assert_type(decision, Succeeded)
+        assert_type(decision.deliveries, tuple[Invocation, ...])
     invocation.attempt = 2  # type: ignore[misc]
     Invocation(request_id="x", function_name="f", payload="text", accepted_at=0)  # type: ignore[arg-type]
 
@@ -147,7 +156,35 @@ def clocks() -> None:
     InvokeAsyncMiddleware(None, Functions(), auth="none", clock=ClockWithoutAlarm())  # type: ignore[arg-type]
 
 
+class OwnClaim(Claim):
+    """A store may remember more of a claim than others see."""
+
+    row = 0
+
+
+class OwnStore:
+    def add(self, invocation: Invocation) -> None: ...
+    def claim(self, *, now: float) -> OwnClaim | None:
+        return None
+
+    def requeue(self, claim: OwnClaim, invocation: Invocation, *, due: float) -> None: ...
+    def finish(self, claim: OwnClaim, deliveries: Iterable[Invocation] = ()) -> None: ...
+
+    def counts(self) -> Counts:
+        return Counts(0, 0)
+
+
 def stores() -> None:
-    store: Store = MemoryStore(max_waiting=1)
+    store: Store[Claim] = MemoryStore(max_waiting=1)
     assert_type(store.counts(), Counts)
-    assert_type(store.claim(now=0.0), Invocation | None)
+    assert_type(store.claim(now=0.0), Claim | None)
+    own: Store[OwnClaim] = OwnStore()
+    assert_type(own.claim(now=0.0), OwnClaim | None)
+    store = OwnStore()  # type: ignore[assignment]
+
+
+def what_is_claimed(store: Store[Claim], claim: Claim, invocation: Invocation) -> None:
+    assert_type(claim.invocation, Invocation)
+    store.requeue(claim, invocation.next_attempt(), due=0.0)
+    store.finish(claim, [invocation])
+    store.finish(invocation)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from invokeasync_wsgi.config import (
     read_settings,
     unknown,
 )
+from invokeasync_wsgi.targets import Target
 
 
 def test_the_defaults_are_lambdas() -> None:
@@ -26,17 +27,61 @@ def test_the_defaults_are_lambdas() -> None:
     assert settings.max_request_bytes == 6_291_456
     assert settings.max_response_bytes == 6_291_556
     assert settings.async_settings() == AsyncSettings(
-        maximum_retry_attempts=2, maximum_event_age_s=21_600, retry_waits_s=(60.0, 120.0)
+        maximum_retry_attempts=2,
+        maximum_event_age_s=21_600,
+        retry_waits_s=(60.0, 120.0),
+        on_success=None,
+        on_failure=None,
+        dead_letter=None,
+        recursive_loop="Terminate",
     )
 
 
 def test_the_defaults_are_made_from_the_settings_own_values() -> None:
     settings = Settings(
-        auth="none", maximum_retry_attempts=0, maximum_event_age_s=60, retry_waits_s=(1.0,)
+        auth="none",
+        maximum_retry_attempts=0,
+        maximum_event_age_s=60,
+        retry_waits_s=(1.0,),
+        on_success="audit:live",
+        on_failure="file:///var/spool/failed/",
+        dead_letter="https://example.com/hook",
+        recursive_loop="Allow",
+        max_interruptions=1,
     )
     assert settings.async_settings() == AsyncSettings(
-        maximum_retry_attempts=0, maximum_event_age_s=60, retry_waits_s=(1.0,)
+        maximum_retry_attempts=0,
+        maximum_event_age_s=60,
+        retry_waits_s=(1.0,),
+        on_success=Target("function", "audit:live"),
+        on_failure=Target("directory", "file:///var/spool/failed/"),
+        dead_letter=Target("http", "https://example.com/hook"),
+        recursive_loop="Allow",
+        max_interruptions=1,
     )
+
+
+def test_a_destination_may_be_a_callable() -> None:
+    target = Settings(auth="none", on_failure=print).async_settings().on_failure
+    assert target is not None
+    assert (target.name, target.call) == ("python:builtins:print", print)
+
+
+def test_a_destination_that_is_none_is_told_what_it_may_be() -> None:
+    """All of the forms stand in test_targets.py; an address's query may be a secret."""
+    with pytest.raises(ConfigurationError, match=r"^dead_letter='audit': it must be no function"):
+        Settings(auth="none", dead_letter="audit")
+    with pytest.raises(ConfigurationError, match=r"^on_success=") as refused:
+        Settings(auth="none", on_success="ftp://example.com/?key=secret")
+    assert "a function's name, 'python:package.module:name', a callable" in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_the_key_of_signatures_does_not_show() -> None:
+    settings = Settings(auth="none", webhook_secret="whsec_" + "c2VjcmV0" * 4)
+    assert settings.webhook_secret is not None
+    assert "c2VjcmV0" not in repr(settings)
+    assert "webhook_secret" not in repr(settings)
 
 
 @pytest.mark.parametrize("auth", [None, "", "None", "sigv4", "off"])
@@ -52,6 +97,7 @@ def test_leaving_out_who_may_call_is_an_error_that_names_the_choice() -> None:
 
 
 WHOLE_FROM_1 = "a whole number, 1 or more"
+LOOPS = "'Terminate' or 'Allow'"
 NUMBERS = "a tuple of numbers of seconds, none below 0"
 REGION = "an AWS region, such as 'us-east-1'"
 ACCOUNT = "a string of 12 digits"
@@ -80,6 +126,10 @@ ACCOUNT = "a string of 12 digits"
         pytest.param("maximum_retry_attempts", None, "a whole number, 0 to 2", id="retries, None"),
         pytest.param("maximum_event_age_s", 59, "a whole number, 60 to 21600", id="age, 59"),
         pytest.param("maximum_event_age_s", 21601, "a whole number, 60 to 21600", id="age, 21601"),
+        pytest.param("recursive_loop", "terminate", LOOPS, id="loops, lower case"),
+        pytest.param("recursive_loop", True, LOOPS, id="loops, a flag"),
+        pytest.param("max_interruptions", 0, WHOLE_FROM_1, id="interruptions, 0"),
+        pytest.param("max_interruptions", 1.0, WHOLE_FROM_1, id="interruptions, no whole number"),
         pytest.param("capture_output", "no", "True or False", id="output, text"),
         pytest.param("capture_output", 1, "True or False", id="output, a number"),
         pytest.param("retry_waits_s", (), NUMBERS, id="waits, none"),
@@ -108,6 +158,8 @@ def test_a_value_that_is_not_allowed_is_told_the_setting_the_value_and_what_is(
         ("maximum_retry_attempts", 2),
         ("maximum_event_age_s", 60),
         ("maximum_event_age_s", 21600),
+        ("max_interruptions", 1),
+        ("recursive_loop", "Allow"),
         ("retry_waits_s", (0,)),
         ("retry_waits_s", (0.5, 1, 2)),
     ],
@@ -126,7 +178,7 @@ def test_settings_cannot_be_changed() -> None:
     [
         ("regoin", "did you mean 'region'?"),
         ("max_event_byte", "did you mean 'max_event_bytes'?"),
-        ("zzz", "there are: account_id, auth, capture_output, executor,"),
+        ("zzz", "there are: account_id, auth, capture_output, dead_letter, executor,"),
     ],
 )
 def test_a_setting_that_does_not_exist_is_told_the_nearest(name: str, hint: str) -> None:
@@ -149,6 +201,12 @@ TEXTS: list[tuple[str, str, object]] = [
     ("maximum_event_age_s", "60", 60),
     ("retry_waits_s", "60", (60.0,)),
     ("retry_waits_s", "0.5,1, 2", (0.5, 1.0, 2.0)),
+    ("on_success", "audit", "audit"),
+    ("on_failure", "file:///var/spool/failed.jsonl", "file:///var/spool/failed.jsonl"),
+    ("dead_letter", "https://example.com/?a=1,2", "https://example.com/?a=1,2"),
+    ("recursive_loop", "Allow", "Allow"),
+    ("max_interruptions", "5", 5),
+    ("webhook_secret", "whsec_" + "A" * 32, "whsec_" + "A" * 32),
     ("capture_output", "true", True),
     ("capture_output", "1", True),
     ("capture_output", "False", False),
@@ -250,6 +308,8 @@ def test_an_unknown_name_is_told_the_nearest_or_all(
         pytest.param({"maximum_retry_attempts": 3}, id="retries"),
         pytest.param({"maximum_event_age_s": 0}, id="age"),
         pytest.param({"retry_waits_s": ()}, id="waits"),
+        pytest.param({"recursive_loop": "no"}, id="loops"),
+        pytest.param({"max_interruptions": 0}, id="interruptions"),
     ],
 )
 def test_async_settings_hold_the_same_rules_by_themselves(values: dict[str, Any]) -> None:

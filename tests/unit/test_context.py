@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from invokeasync_wsgi.config import Settings
 from invokeasync_wsgi.testing import FakeClock
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:f"
+#: What stands for the function in a trace id.
+KEY = sha256(ARN.encode()).hexdigest()[:8]
 INVOCATION = Invocation(
     request_id="4c7a6e5e-2f0c-4f0e-8e0e-0d4c5a3b2a1f",
     function_name="f",
@@ -154,9 +157,24 @@ def test_there_is_always_an_identity_and_nobody_in_it() -> None:
 
 
 def test_the_trace_and_the_tenant_are_the_callers() -> None:
-    context = make_context(replace(INVOCATION, trace_id="Root=1-2-3", tenant_id="t"))
-    assert (context.trace_id, context.tenant_id) == ("Root=1-2-3", "t")
-    assert make_context().trace_id is None
+    context = make_context(replace(INVOCATION, trace_id="Root=1-2-3;Sampled=0", tenant_id="t"))
+    assert context.tenant_id == "t"
+    assert context.trace_id == f"Root=1-2-3;Sampled=0;Lineage={KEY}:1"
+
+
+def test_the_trace_id_to_pass_on_counts_this_run_of_the_function() -> None:
+    """Of the function: whichever version or alias of it was called, and however."""
+    arrived = f"Root=1-2-3;Lineage=00000000:9|{KEY}:4"
+    for qualifier in (None, "$LATEST", "7"):
+        context = make_context(replace(INVOCATION, trace_id=arrived, qualifier=qualifier))
+        assert context.trace_id == f"Root=1-2-3;Lineage=00000000:9|{KEY}:5"
+
+
+def test_where_no_trace_came_with_the_event_one_begins_with_the_clocks_time() -> None:
+    context = make_context()
+    assert re.fullmatch(rf"Root=1-5e0be100-[0-9a-f]{{24}};Lineage={KEY}:1", context.trace_id)
+    assert context.trace_id == context.trace_id
+    assert make_context().trace_id != context.trace_id
 
 
 def test_log_writes_what_it_is_given_and_no_line_end(capsys: pytest.CaptureFixture[str]) -> None:

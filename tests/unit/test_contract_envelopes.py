@@ -111,6 +111,7 @@ ENVELOPES = [
     (errors.InvalidParameterValueException, 400, "User", "message"),
     (errors.InvalidRequestContentException, 400, "User", "message"),
     (errors.AccessDeniedException, 403, None, "Message"),
+    (errors.RecursiveInvocationException, 400, "User", "Message"),
     (errors.ResourceNotFoundException, 404, "User", "Message"),
     (errors.LengthRequiredException, 411, None, "message"),
     (errors.RequestEntityTooLargeException, 413, None, "Message"),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +15,11 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from invokeasync_wsgi import ConfigurationError, Functions
 from invokeasync_wsgi.errors import ResourceNotFoundException
+from invokeasync_wsgi.executors.durable import DurableExecutor
 from invokeasync_wsgi.flask import InvokeAsync
 from invokeasync_wsgi.testing import Client
+
+from ..waiting import eventually
 
 
 @pytest.fixture
@@ -207,3 +213,144 @@ def test_the_commands_list_and_invoke_functions(extension: InvokeAsync) -> None:
         "Error: ResourceNotFoundException: Function not found: "
         "arn:aws:lambda:us-east-1:123456789012:function:nobody:$LATEST\n",
     )
+
+
+# --- the commands of the queue ------------------------------------------------------------------
+
+
+def queue_of(app: Flask) -> DurableExecutor:
+    executor = app.extensions["invokeasync"].service.executor
+    assert isinstance(executor, DurableExecutor)
+    return executor
+
+
+@pytest.fixture
+def site(extension: InvokeAsync, tmp_path: Path) -> Iterator[Flask]:
+    """An application on a file, with a function that fails unless it is told where it is."""
+
+    @extension.function("look", maximum_retry_attempts=0)
+    def look(event: Any, context: Any) -> str:
+        return str(current_app.config["WHERE"][event])
+
+    app = make_app(
+        extension,
+        INVOKEASYNC_EXECUTOR=f"sqlite:///{tmp_path}/queue.db?workers=1&synchronous=normal",
+        WHERE={},
+    )
+    yield app
+    extension.drain(app, 10)
+
+
+def give_up(extension: InvokeAsync, app: Flask, event: object) -> str:
+    """The id of an event that was given up."""
+    with app.app_context():
+        request_id = extension.submit("look", event)
+    events = queue_of(app).events
+    eventually(lambda: events.get(request_id)[0].event.state == "dead")
+    return request_id
+
+
+def test_the_commands_work_on_the_queue_of_the_application(
+    extension: InvokeAsync, site: Flask
+) -> None:
+    one, two, three = [give_up(extension, site, number) for number in (1, 2, 3)]
+    run = site.test_cli_runner().invoke
+    listed = run(args=["invokeasync", "list", "--limit", "2", "--json"])
+    assert [json.loads(line)["request_id"] for line in listed.stdout.splitlines()] == [three, two]
+    shown = run(args=["invokeasync", "show", one])
+    assert shown.exit_code == 0
+    assert f"request_id      {one}\n" in shown.stdout
+    assert "KeyError" in shown.stdout
+    assert run(args=["invokeasync", "purge", two]).stdout == "1 purged\n"
+
+    site.config["WHERE"].update({1: "here", 3: "there"})
+    assert run(args=["invokeasync", "redrive", "--all"]).stdout == "2 redriven\n"
+    events = queue_of(site).events
+    eventually(lambda: len(events.find("succeeded")) == 2)
+    assert run(args=["invokeasync", "list"]).output == "no dead events\n"
+    assert run(args=["invokeasync", "list", "--state", "succeeded"]).output.count("look") == 2
+
+
+def test_a_command_that_cannot_be_carried_out_says_so_in_a_line(
+    extension: InvokeAsync, site: Flask, tmp_path: Path
+) -> None:
+    run = site.test_cli_runner().invoke
+    ended = run(args=["invokeasync", "list"])
+    assert (ended.exit_code, ended.output) == (
+        1,
+        f"Error: executor: there is no file '{tmp_path}/queue.db'\n",
+    )
+    give_up(extension, site, 1)
+    ended = run(args=["invokeasync", "show", "no-such-id"])
+    assert (ended.exit_code, ended.output) == (
+        1,
+        f"Error: there is no event 'no-such-id' in {tmp_path}/queue.db\n",
+    )
+    assert run(args=["invokeasync", "redrive"]).exit_code == 2
+
+
+def test_another_queue_than_the_applications_cannot_be_named(
+    extension: InvokeAsync, site: Flask, tmp_path: Path
+) -> None:
+    """Taking the name and working on the application's own would purge the wrong one."""
+    give_up(extension, site, 1)
+    run = site.test_cli_runner().invoke
+    other = f"sqlite:///{tmp_path}/other.db"
+    assert run(args=["invokeasync", "purge", "--all", "--executor", other]).exit_code == 2
+    assert len(queue_of(site).events.find()) == 1
+
+
+@pytest.mark.parametrize("command", ["list", "show", "redrive", "purge"])
+def test_a_command_tells_how_it_is_used(site: Flask, command: str) -> None:
+    told = site.test_cli_runner().invoke(args=["invokeasync", command, "--help"])
+    assert told.exit_code == 0
+    assert f"flask invokeasync {command}" in told.output.replace("\n", " ")
+    assert "--json" in told.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [["list"], ["show", "id"], ["redrive", "--all"], ["purge", "--all"], ["worker"]]
+)
+def test_an_application_that_keeps_no_events_has_none_to_work_on(
+    extension: InvokeAsync, arguments: list[str]
+) -> None:
+    run = make_app(extension).test_cli_runner().invoke
+    ended = run(args=["invokeasync", *arguments])
+    assert ended.exit_code == 1
+    assert ended.output.startswith("Error: executor")
+    assert "'sqlite:///invocations.db'" in ended.output
+    assert ended.output.count("\n") == 1
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Gives the signals back that a worker has taken."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals")
+def test_a_worker_runs_the_applications_events_in_its_context_until_it_is_told_to_end(
+    extension: InvokeAsync, tmp_path: Path
+) -> None:
+    ran = []
+
+    @extension.function("last", timeout_s=30)
+    def last(event: Any, context: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        ran.append((event, current_app.config["SITE"], has_request_context()))
+
+    url = f"sqlite:///{tmp_path}/queue.db?synchronous=normal&workers="
+    accepting = make_app(extension, INVOKEASYNC_EXECUTOR=f"{url}0")
+    with accepting.app_context():
+        request_id = extension.submit("last", [1])
+    extension.drain(accepting)
+    assert ran == []
+
+    app = make_app(extension, SITE="two", INVOKEASYNC_EXECUTOR=f"{url}0")
+    ended = app.test_cli_runner().invoke(args=["invokeasync", "worker", "--threads", "1"])
+    assert (ended.exit_code, ended.output) == (0, "")
+    assert ran == [([1], "two", False)]
+    assert queue_of(app).events.get(request_id)[0].event.state == "succeeded"

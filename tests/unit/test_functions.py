@@ -23,6 +23,7 @@ from invokeasync_wsgi.functions import (
     import_handler,
 )
 from invokeasync_wsgi.names import function_arn
+from invokeasync_wsgi.targets import Target
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -138,6 +139,7 @@ def test_the_defaults_are_lambdas() -> None:
     assert (function.description, function.runtime) == ("", THIS_RUNTIME)
     assert re.fullmatch(r"python3\.\d+", THIS_RUNTIME)
     assert not function.lazy
+    assert function.reserved_concurrency is None
 
 
 class TestAsyncSettings:
@@ -153,6 +155,23 @@ class TestAsyncSettings:
         assert function.async_settings(self.DEFAULTS) == AsyncSettings(
             maximum_retry_attempts=0, maximum_event_age_s=100, retry_waits_s=(5.0,)
         )
+
+    def test_destinations_and_loops_are_the_functions_own_too(self) -> None:
+        defaults = AsyncSettings(
+            on_success=Target("function", "audit"), on_failure=Target("function", "mourn")
+        )
+        function = Function(
+            name="f",
+            handler=handler,
+            on_failure=print,
+            dead_letter="file:///var/spool/failed.jsonl",
+            recursive_loop="Allow",
+        )
+        own = function.async_settings(defaults)
+        assert own.on_success == Target("function", "audit")
+        assert own.on_failure == Target("python", "python:builtins:print", print)
+        assert own.dead_letter == Target("file", "file:///var/spool/failed.jsonl")
+        assert own.recursive_loop == "Allow"
 
 
 # --- the registry ---------------------------------------------------------------------------
@@ -203,6 +222,7 @@ def test_a_name_that_cannot_be_registered(name: Any) -> None:
         Functions().add(name, handler)
 
 
+CONCURRENCY = "a whole number, 0 or more"
 TIMEOUT = "a number of seconds above 0, at most 86400"
 MEMORY = "a whole number above 0"
 RUNTIME = f"'python3.N', such as {THIS_RUNTIME!r}"
@@ -247,6 +267,14 @@ WEIGHTS = "at most one other published version, with a share from 0 to 1"
         pytest.param("maximum_retry_attempts", 3, "a whole number, 0 to 2", id="retries, too many"),
         pytest.param("maximum_retry_attempts", "1", "a whole number, 0 to 2", id="retries, text"),
         pytest.param("maximum_event_age_s", 59, "a whole number, 60 to 21600", id="age, too small"),
+        pytest.param("reserved_concurrency", -1, CONCURRENCY, id="concurrency, negative"),
+        pytest.param("reserved_concurrency", 1.0, CONCURRENCY, id="concurrency, no whole number"),
+        pytest.param("reserved_concurrency", True, CONCURRENCY, id="concurrency, a flag"),
+        pytest.param("recursive_loop", "Stop", "'Terminate' or 'Allow'", id="loops"),
+        pytest.param(
+            "on_success", "arn:aws:s3:::bucket", "no s3 destination", id="success to a bucket"
+        ),
+        pytest.param("dead_letter", "g", "no function destination", id="dead letter to a function"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_told_the_function_the_setting_and_what_is(
@@ -266,6 +294,11 @@ def test_a_value_that_is_not_allowed_is_told_the_function_the_setting_and_what_i
         ("runtime", "python3.14"),
         ("maximum_retry_attempts", 0),
         ("maximum_event_age_s", 60),
+        ("reserved_concurrency", None),
+        ("reserved_concurrency", 0),
+        ("reserved_concurrency", 1_000_000),
+        ("recursive_loop", "Allow"),
+        ("recursive_loop", "Terminate"),
     ],
 )
 def test_the_ends_of_a_range_are_allowed(setting: str, value: Any) -> None:
@@ -279,7 +312,7 @@ def test_the_ends_of_a_range_are_allowed(setting: str, value: Any) -> None:
     [
         ("timeout", "did you mean 'timeout_s'?"),
         ("alias", "did you mean 'aliases'?"),
-        ("zzz", "there are: aliases, description, lazy,"),
+        ("zzz", "there are: aliases, dead_letter, description, lazy,"),
         ("_versions", "did you mean 'versions'?"),
     ],
 )

@@ -27,6 +27,9 @@ FULL = Invocation(
     client_context='{"custom":{}}',
     trace_id="Root=1-5e0be100-000000000000000000000000",
     tenant_id="tenant",
+    back_offs=4,
+    interruptions=2,
+    delivery='{"kind":"OnSuccess"}',
 )
 
 
@@ -69,6 +72,7 @@ def test_what_a_sender_left_out_has_its_default() -> None:
     received = Invocation.from_json(text)
     assert (received.qualifier, received.attempt) == (None, 1)
     assert (received.client_context, received.trace_id, received.tenant_id) == (None, None, None)
+    assert (received.back_offs, received.interruptions, received.delivery) == (0, 0, None)
 
 
 @pytest.mark.parametrize(
@@ -117,23 +121,59 @@ def test_an_outcome_that_is_no_error_may_hold_anything() -> None:
     assert Outcome(b"\xff", None, "$LATEST", 0.1, "application/unknown", str).error == {}
 
 
+NOW = 1577836800.25
+
+
 class TestNewRequestId:
-    def test_it_is_a_random_uuid_in_lower_case(self) -> None:
+    def test_it_is_a_uuid_of_version_7_in_lower_case(self) -> None:
         for _ in range(200):
-            request_id = new_request_id()
+            request_id = new_request_id(NOW)
             parsed = uuid.UUID(request_id)
             assert str(parsed) == request_id
-            assert (parsed.version, parsed.variant) == (4, uuid.RFC_4122)
+            assert (parsed.version, parsed.variant) == (7, uuid.RFC_4122)
 
-    def test_no_two_are_the_same(self) -> None:
-        assert len({new_request_id() for _ in range(1000)}) == 1000
+    def test_it_begins_with_the_milliseconds_as_in_the_example_of_rfc_9562(self) -> None:
+        """Appendix A.6: 2022-02-22 14:22:22 -05:00."""
+        assert new_request_id(1645557742.0).startswith("017f22e2-79b0-7")
+
+    def test_those_of_later_milliseconds_sort_behind(self) -> None:
+        ids = [new_request_id(NOW + number / 1000) for number in range(2000)]
+        assert sorted(ids) == ids
+
+    @pytest.mark.parametrize(
+        ("now", "digits"),
+        [
+            pytest.param(0, "00000000-0000-", id="the epoch"),
+            pytest.param(-1e9, "00000000-0000-", id="a clock from before the epoch"),
+            pytest.param(2**48 / 1000 - 1, "ffffffff-fc18-", id="the year 10889"),
+            pytest.param(2**48 / 1000, "00000000-0000-", id="the bits are used up"),
+        ],
+    )
+    def test_any_time_of_a_clock_makes_one(self, now: float, digits: str) -> None:
+        request_id = new_request_id(now)
+        assert request_id.startswith(digits)
+        assert str(uuid.UUID(request_id)) == request_id
+
+    def test_no_two_of_one_moment_are_the_same(self) -> None:
+        assert len({new_request_id(NOW) for _ in range(1000)}) == 1000
 
     def test_the_bits_that_are_random_are_all_used(self) -> None:
-        ids = [uuid.UUID(new_request_id()).int for _ in range(200)]
+        ids = [uuid.UUID(new_request_id(NOW)).int for _ in range(200)]
         always, ever = ids[0], 0
         for number in ids:
             always &= number
             ever |= number
-        fixed = uuid.UUID("00000000-0000-f000-c000-000000000000").int
+        fixed = uuid.UUID("ffffffff-ffff-f000-c000-000000000000").int
         assert always & ~fixed == 0
         assert ever | fixed == 2**128 - 1
+
+
+# --- on the way through the queue -------------------------------------------------------------
+
+
+def test_the_next_attempt_of_an_event_is_the_same_with_its_number_one_higher() -> None:
+    assert FULL.next_attempt() == dataclasses.replace(FULL, attempt=4, back_offs=0, interruptions=0)
+
+
+def test_an_event_that_is_put_off_keeps_its_attempt() -> None:
+    assert FULL.put_off() == dataclasses.replace(FULL, back_offs=5)

@@ -5,6 +5,7 @@ Forks, signals and the end of the interpreter are tried in processes of their ow
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 import textwrap
@@ -123,6 +124,85 @@ class TestPerProcess:
             "parent has the same True",
         ]
         assert "let go in child" not in ended.lines
+
+
+# --- the start of a worker -------------------------------------------------------------------
+
+
+class Starter:
+    """Something that wants to begin before the first request."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def start(self) -> None:
+        print("start", self.name)
+
+
+#: For `run`, in which the class above is not there.
+STARTER = textwrap.dedent(inspect.getsource(Starter))
+
+
+def test_nothing_starts_before_somebody_says_that_this_is_a_worker() -> None:
+    ended = run(
+        STARTER
+        + """
+one, other = Starter("one"), Starter("other")
+process.at_worker_start(one.start)
+process.at_worker_start(other.start)
+print("a worker")
+process.start_all()
+"""
+    )
+    assert ended == Ended(0, ["a worker", "start one", "start other"], "")
+
+
+def test_who_asks_to_be_started_is_started_at_each_call_and_must_bear_it() -> None:
+    ended = run(
+        STARTER
+        + """
+one = Starter("one")
+process.at_worker_start(one.start)
+process.start_all()
+process.start_all()
+"""
+    )
+    assert ended.lines == ["start one", "start one"]
+
+
+def test_asking_to_be_started_keeps_nobody_alive() -> None:
+    ended = run(
+        STARTER
+        + """
+one, other = Starter("one"), Starter("other")
+process.at_worker_start(one.start)
+process.at_worker_start(other.start)
+del one
+process.start_all()
+"""
+    )
+    assert ended == Ended(0, ["start other"], "")
+
+
+def test_starting_without_anything_to_start_is_fine() -> None:
+    assert run("process.start_all(); print('done')") == Ended(0, ["done"], "")
+
+
+@posix_only
+def test_a_forked_worker_starts_what_its_parent_asked_for() -> None:
+    ended = run(
+        STARTER
+        + """
+one = Starter("in the child")
+process.at_worker_start(one.start)
+pid = os.fork()
+if pid == 0:
+    process.start_all()
+    os._exit(0)
+os.waitpid(pid, 0)
+"""
+    )
+    assert ended == Ended(0, ["start in the child"], "")
 
 
 # --- the drain ------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ def test_a_handler_gets_the_event_and_lambdas_context() -> None:
         "memory_limit_in_mb": "256",
         "log_group_name": "/aws/lambda/f",
         "tenant_id": "blue",
-        "trace_id": "Root=1-2-3",
+        "trace_id": "Root=1-2-3;Lineage=9fa5c9e6:1",
         "custom": {"k": "v"},
         "env": None,
         "title": "t",

@@ -25,21 +25,44 @@ ROOT = Path(invokeasync_wsgi.__file__).parent
 
 FLOORS = {
     "facts": ["errors", "clock", "process"],
-    "pure rules": ["names", "config", "payload", "eventstream", "invocation", "retry"],
-    "what is remembered": ["logs", "functions", "store", "store.memory"],
+    "pure rules": [
+        "names",
+        "targets",
+        "config",
+        "payload",
+        "eventstream",
+        "invocation",
+        "retry",
+        "lineage",
+    ],
+    "what is remembered": [
+        "logs",
+        "functions",
+        "store",
+        "store.fair",
+        "store.memory",
+        "store.database",
+        "store.owners",
+        "store.sqlite",
+        "store.events",
+    ],
     "doing": [
         "wire",  # a pure rule but for the end of a log, which it has from `logs`
         "context",
         "admission",
         "runner",
+        "destinations",
         "executors",
         "executors.inline",
         "executors.callback",
+        "executors.pool",
         "executors.threads",
+        "executors.durable",
         "executors.urls",
     ],
     "the one path": ["service"],
-    "doors": ["wsgi", "", "flask", "gunicorn", "cli", "__main__"],  # "": the package itself
+    # "": the package itself
+    "doors": ["wsgi", "", "worker", "operate", "flask", "gunicorn", "cli", "__main__"],
     "for tests": ["testing"],
 }
 ORDER = [module for floor in FLOORS.values() for module in floor]
@@ -290,7 +313,14 @@ def test_importing_the_package_imports_no_framework_and_no_server() -> None:
 def test_importing_the_package_leaves_the_optional_rooms_closed() -> None:
     loaded = _imported_by("import invokeasync_wsgi")
     closed = {f"{PACKAGE}.{name}" for name in ("flask", "gunicorn", "cli", "testing", "__main__")}
+    closed |= {f"{PACKAGE}.{name}" for name in ("executors.durable", "worker", "operate")}
     assert closed.isdisjoint(loaded)
+
+
+def test_what_needs_sqlite_is_there_for_those_who_ask() -> None:
+    assert "sqlite3" in _imported_by("from invokeasync_wsgi import DurableExecutor")
+    with pytest.raises(AttributeError, match="no attribute 'NoSuchExecutor'"):
+        invokeasync_wsgi.NoSuchExecutor  # noqa: B018
 
 
 def test_the_hooks_for_gunicorn_and_the_command_line_import_no_server() -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -129,15 +130,18 @@ def test_a_step_with_nothing_to_do_says_so() -> None:
 
 def test_a_retry_is_due_when_the_clock_says_so() -> None:
     stepped = Stepped()
-    stepped.submit("fails", "x")
+    request_id = stepped.submit("fails", "x")
     now = stepped.clock.time()
-    assert stepped.executor.step() == RetryAt(now + 60)
+    event = Invocation(
+        request_id=request_id, function_name="fails", payload=b'"x"', accepted_at=now, attempt=2
+    )
+    assert stepped.executor.step() == RetryAt(event, now + 60)
     assert stepped.executor.step() is None
     assert stepped.executor.counts() == (1, 0)
     stepped.clock.advance(59.9)
     assert stepped.executor.step() is None
     stepped.clock.advance(0.1)
-    assert stepped.executor.step() == RetryAt(now + 60 + 120)
+    assert stepped.executor.step() == RetryAt(replace(event, attempt=3), now + 60 + 120)
     stepped.clock.advance(120)
     assert stepped.executor.step() == GiveUp("RetriesExhausted")
     assert stepped.ran == ["x"] * 3

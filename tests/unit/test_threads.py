@@ -16,7 +16,7 @@ import pytest
 
 from invokeasync_wsgi import Functions, Invocation, InvokeAsyncMiddleware, ThreadsExecutor
 from invokeasync_wsgi.errors import ConfigurationError
-from invokeasync_wsgi.executors.threads import Stats
+from invokeasync_wsgi.executors.pool import Stats
 from invokeasync_wsgi.testing import Client, FakeClock
 
 from ..waiting import eventually
@@ -154,8 +154,8 @@ def test_a_retry_comes_even_if_the_clock_is_set_back_meanwhile(site: Site) -> No
     site.client.invoke_async("hold_long")
     assert site.started.acquire(timeout=10)
     site.clock.advance(60)
-    pool = site.executor._pools.get()
-    eventually(lambda: not pool._dues)  # the timekeeper has seen it to be due
+    store = site.executor._queues.get()._store
+    eventually(store.has_ready)  # the timekeeper has seen it to be due
     site.clock.advance(-30)
     site.release.set()
     assert [site.next(), site.next()] == ["held", request_id]
@@ -170,18 +170,110 @@ def test_threads_do_not_inherit_the_context_of_the_first_request(site: Site) -> 
     assert seen.get(timeout=10) == "none"
 
 
-def test_an_attempt_that_cannot_begin_costs_no_thread(
+def test_an_event_that_cannot_be_run_yet_waits_and_is_tried_again(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    site.client.invoke_async("note", b"1")
-    assert site.next() == 1
+    """Such as one of a function whose code is on its way here."""
+    now = site.clock.time()
     site.executor.submit(
-        Invocation(request_id="lost", function_name="gone", payload=b"{}", accepted_at=0)
+        Invocation(request_id="early", function_name="new", payload=b"1", accepted_at=now)
     )
-    site.client.invoke_async("note", b"2")
-    assert site.next() == 2
-    assert "an attempt of request lost could not be run" in caplog.text
-    assert site.executor.stats() == (1, 0, 0, 0)
+
+    def has_been_tried(times: int) -> None:
+        eventually(lambda: caplog.text.count("request early could not be run") == times)
+        eventually(lambda: site.executor.stats() == (1, 0, 1, 0))
+
+    has_been_tried(1)
+    site.clock.advance(1)
+    has_been_tried(2)
+    site.app.service.functions.add("new", site._note)
+    site.clock.advance(2)
+    assert site.next() == 1
+    eventually(lambda: site.executor.stats() == (1, 0, 0, 0))
+
+
+def test_what_could_not_be_run_is_not_waited_for_by_the_drain(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = site.clock.time()
+    site.executor.submit(
+        Invocation(request_id="early", function_name="new", payload=b"1", accepted_at=now)
+    )
+    site.app.drain(10)
+    assert "request early could not be run before the end, and is lost" in caplog.text
+    assert site.executor.stats()[2:] == (0, 0)
+
+
+class BrokenWork:
+    """A service with a bug: it raises for some events."""
+
+    def __init__(self) -> None:
+        self.begun: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def begin(self, invocation: Invocation) -> Any:
+        self.begun.put(invocation.request_id)
+        raise KeyError("a bug")
+
+    def concurrency(self, function_name: str) -> float:
+        return 1
+
+    def function_count(self) -> int:
+        return 2
+
+
+def test_an_error_of_our_own_costs_no_thread_and_no_place(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    executor, work = ThreadsExecutor(workers=1), BrokenWork()
+    executor.start(work, FakeClock())
+    names = ["one", "two", "three"]
+    for name in names:
+        executor.submit(
+            Invocation(request_id=name, function_name="f", payload=b"{}", accepted_at=0)
+        )
+    assert [work.begun.get(timeout=10) for _ in names] == names
+    eventually(lambda: executor.stats() == (1, 0, 0, 0))
+    for name in names:
+        assert f"an attempt of request {name} could not be run" in caplog.text
+    executor.close()
+
+
+@options(workers=3)
+def test_no_function_gets_the_last_worker_while_there_are_others(site: Site) -> None:
+    for _ in range(5):
+        site.client.invoke_async("hold_long")
+    for _ in range(2):
+        assert site.started.acquire(timeout=10)
+    site.client.invoke_async("note", b'"not kept waiting"')
+    assert site.next() == "not kept waiting"
+    eventually(lambda: site.executor.stats() == (3, 0, 3, 2))
+    assert not site.started.acquire(blocking=False)
+
+
+@options(workers=4)
+def test_no_more_attempts_of_a_function_run_at_once_than_are_reserved_for_it(site: Site) -> None:
+    site.app.service.functions.add("two", site._hold, timeout_s=1000, reserved_concurrency=2)
+    for _ in range(3):
+        site.client.invoke_async("two")
+    for _ in range(2):
+        assert site.started.acquire(timeout=10)
+    site.client.invoke_async("note", b'"others run"')
+    assert site.next() == "others run"
+    eventually(lambda: site.executor.stats() == (4, 0, 1, 2))
+    site.release.set()
+    assert [site.next() for _ in range(3)] == ["held"] * 3
+    eventually(lambda: site.executor.stats() == (4, 0, 0, 0))
+
+
+@options(workers=2)
+def test_a_place_that_was_reserved_is_free_when_its_attempt_has_timed_out(site: Site) -> None:
+    """Its handler may go on for ever: it is the attempt that has ended."""
+    site.app.service.functions.add("one", site._hold, timeout_s=3, reserved_concurrency=1)
+    for _ in range(2):
+        site.client.invoke_async("one")
+    assert site.started.acquire(timeout=10)
+    site.clock.advance(3)
+    assert site.started.acquire(timeout=10)
 
 
 def test_a_failed_attempt_is_tried_again_after_one_and_two_minutes(site: Site) -> None:

@@ -13,5 +13,9 @@ from .functions import fresh_connections, functions  # noqa: E402
 
 # Everybody who reaches this server may invoke. It listens on 127.0.0.1 only.
 application = InvokeAsyncMiddleware(
-    django_application, functions, auth="none", surroundings=fresh_connections
+    django_application,
+    functions,
+    auth="none",
+    executor=os.environ.get("INVOKEASYNC_EXECUTOR", "sqlite:///invocations.db"),
+    surroundings=fresh_connections,
 )
