@@ -59,14 +59,15 @@ def check(path: Path) -> None:
     # By SQLite and not by a look into the file: closing any other descriptor of it would end the
     # locks that this process may have on it.
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-            [application_id] = connection.execute("PRAGMA application_id").fetchone()
-            [tables] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        with closing(
+            sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=0, isolation_level=None)
+        ) as connection:
+            _, is_ours = _identify(connection)
     except sqlite3.OperationalError:
         return  # in use, or only readable with its log: whoever opens it will see
     except sqlite3.DatabaseError as exc:
         raise _unusable(path, "it is no SQLite database") from exc
-    if application_id != APPLICATION_ID and (application_id or tables):
+    if not is_ours:
         raise _unusable(path, "it is the database of another application")
 
 
@@ -155,12 +156,7 @@ def is_busy(exc: sqlite3.OperationalError) -> bool:
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Check whose file it is, and bring its tables up to date."""
-    connection.execute("BEGIN")  # another process may be making the tables
-    try:
-        version = _version(connection, path)
-    finally:
-        if connection.in_transaction:
-            connection.execute("COMMIT")
+    version = _version(connection, path)
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise StoreError(f"{path}: its file system does not allow SQLite's WAL mode")
@@ -182,17 +178,31 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
-    [application_id] = connection.execute("PRAGMA application_id").fetchone()
-    [version] = connection.execute("PRAGMA user_version").fetchone()
-    [tables] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if application_id != APPLICATION_ID and (application_id or tables):
+    version, is_ours = _identify(connection)
+    if not is_ours:
         raise StoreError(f"{path}: it is the database of another application")
     if version > len(MIGRATIONS):
         raise StoreError(
             f"{path}: its schema has version {version}, and this release knows {len(MIGRATIONS)}: "
             "a newer release of invokeasync_wsgi has used it"
         )
-    return int(version)
+    return version
+
+
+def _identify(connection: sqlite3.Connection) -> tuple[int, bool]:
+    """The version of the schema, and whether it is ours or none yet; as of one moment."""
+    begins = not connection.in_transaction  # another process may be making the tables
+    if begins:
+        connection.execute("BEGIN")
+    try:
+        # First what takes the snapshot.
+        [tables] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        [application_id] = connection.execute("PRAGMA application_id").fetchone()
+        [version] = connection.execute("PRAGMA user_version").fetchone()
+    finally:
+        if begins and connection.in_transaction:
+            connection.execute("COMMIT")
+    return version, application_id == APPLICATION_ID or not (application_id or tables)
 
 
 def _statements(script: str) -> Iterator[str]:

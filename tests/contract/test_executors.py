@@ -7,6 +7,7 @@ follow an event to its end by themselves are tried with what was recorded of Lam
 from __future__ import annotations
 
 import hashlib
+import math
 import queue
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from invokeasync_wsgi import (
     CallbackExecutor,
+    DurableExecutor,
     Executor,
     Functions,
     InlineExecutor,
@@ -102,6 +104,18 @@ def let_threads_work_through_time(executor: ThreadsExecutor, clock: FakeClock) -
         clock.advance(60)
 
 
+def let_the_dispatcher_work_through_time(executor: DurableExecutor, clock: FakeClock) -> None:
+    def nothing_is_left_to_do_now() -> bool:
+        clock.advance(0.01)  # it looks at its clock for what others have written
+        is_running = executor.stats().running > 0
+        due = [event.due or 0 for event in executor.events.find("waiting")]
+        return not is_running and min(due, default=math.inf) > clock.time()
+
+    for _ in range(10):
+        eventually(nothing_is_left_to_do_now)
+        clock.advance(60)
+
+
 class Case(NamedTuple):
     """An executor, and how it is brought to the end of its work."""
 
@@ -120,6 +134,13 @@ EXECUTORS: dict[str, Case] = {
     "inline, after the answer": Case(lambda functions, folder: InlineExecutor(when="after")),
     "threads": Case(
         lambda functions, folder: ThreadsExecutor(workers=3), let_threads_work_through_time
+    ),
+    "durable": Case(
+        lambda functions, folder: DurableExecutor(
+            folder / "queue.db", workers=3, synchronous="normal"
+        ),
+        let_the_dispatcher_work_through_time,
+        drain_finishes=False,
     ),
     "callback": Case(lambda functions, folder: Elsewhere(functions)),
     "stepped": Case(lambda functions, folder: SteppedExecutor(), step_through_time),

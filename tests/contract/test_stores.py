@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,48 @@ from typing import Any
 import pytest
 
 from invokeasync_wsgi import Invocation, QueueFull
+from invokeasync_wsgi.retry import Decision, RetryAt, Succeeded
 from invokeasync_wsgi.store import Claim, Counts, Store
 from invokeasync_wsgi.store.memory import MemoryStore
+from invokeasync_wsgi.store.sqlite import Ended, Room, SQLiteStore, StoredClaim, Wanted
+from invokeasync_wsgi.testing import FakeClock
 
 #: How many events the stores here take.
 ROOM = 3
 
+
+class OneByOne:
+    """An `SQLiteStore`, which exchanges many events at a time, as one of one event at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = FakeClock(0)
+        self.store = SQLiteStore(
+            folder / "queue.db", self.clock, synchronous="normal", max_waiting=ROOM
+        )
+        self.add = self.store.add
+        self.counts = self.store.counts
+
+    def claim(self, *, now: float) -> StoredClaim | None:
+        self.clock.advance(now - self.clock.time())
+        wanted = Wanted(1, lambda name: Room(math.inf, 1, 0))
+        claims = self.store.exchange("owner", [], wanted).claims
+        return claims[0] if claims else None
+
+    def requeue(self, claim: StoredClaim, invocation: Invocation, *, due: float) -> None:
+        self._end(claim, RetryAt(invocation, due))
+
+    def finish(self, claim: StoredClaim, deliveries: Iterable[Invocation] = ()) -> None:
+        self._end(claim, Succeeded(tuple(deliveries)))
+
+    def _end(self, claim: StoredClaim, decision: Decision) -> None:
+        ended = Ended(claim, decision, None, "", self.clock.time())
+        self.store.exchange("owner", [ended], Wanted(0, lambda name: None))
+
+
 #: Each makes a store; its files, if it has any, go into the folder.
 STORES: dict[str, Callable[[Path], Store[Any]]] = {
-    "memory": lambda folder: MemoryStore(max_waiting=ROOM)
+    "memory": lambda folder: MemoryStore(max_waiting=ROOM),
+    "SQLite": OneByOne,
 }
 
 
