@@ -23,7 +23,7 @@ from ..clock import Clock, SystemClock
 from ..config import MAX_EVENT_AGE_S
 from ..errors import ConfigurationError, ExecutorClosed
 from ..invocation import Invocation
-from ..retry import Decision, RetryAt
+from ..retry import Decision
 from ..store import database, owners
 from ..store.events import Events
 from ..store.fair import FairQueue
@@ -382,12 +382,10 @@ class _Queue:
         return not self._draining and bool(self._ready or self._suspects)
 
     def carry_out(
-        self, claim: StoredClaim, decision: Decision | None, attempt: AttemptToRun | None
+        self, claim: StoredClaim, decision: Decision, attempt: AttemptToRun | None
     ) -> None:
         now = self._clock.time()
         outcome = None if attempt is None else attempt.outcome
-        if decision is None:  # an error of ours, or an end of the process that began in here
-            decision = RetryAt(claim.invocation.put_off(), now + 1)
         ended = Ended(claim, decision, outcome, outcome.log() if outcome else "", now)
         with self._pool.lock:
             slot = self._running.pop(claim, None)
@@ -589,6 +587,8 @@ class _Neighbours:
         self.have_written = True
         #: The owners of claims, as of the last look.
         self._with_claims: list[str] = []
+        #: When it last looked, by the monotonic clock.
+        self._looked_at = -math.inf
         #: The last beat of each that was seen, and when it was first seen.
         self._beats: dict[str, tuple[int, float]] = {}
 
@@ -596,9 +596,13 @@ class _Neighbours:
         """Take back the claims of those that are gone or stopped; whether there were any."""
         directory = self._store.owners_path
         if self.have_written:
-            self.have_written = False
             self._with_claims = [n for n in self._store.owners() if not owners.is_own(n)]
             self._remove_files(directory)
+            self.have_written = False
+        now = self._clock.monotonic()
+        if now - self._looked_at > self._lease_s / 2:
+            self._beats.clear()  # this process was stopped itself, and the others perhaps with it
+        self._looked_at = now
         total = 0
         for name in list(self._with_claims):
             if owners.is_dead(directory, name):

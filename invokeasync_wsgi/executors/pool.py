@@ -18,8 +18,9 @@ import threading
 from collections.abc import Callable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from .. import process
+from .. import process, retry
 from ..clock import Clock, SystemClock
+from ..config import AsyncSettings
 from ..retry import Decision
 from ..store import Claim
 from ..targets import shown
@@ -28,6 +29,9 @@ from . import AttemptToRun, Work
 logger = logging.getLogger(__name__)
 
 _C = TypeVar("_C", bound=Claim)
+
+#: For what goes wrong in here, where nobody knows the function's own.
+_DEFAULTS = AsyncSettings()
 
 
 class Stats(NamedTuple):
@@ -52,8 +56,8 @@ class Source(Protocol[_C]):
     def has_more(self) -> bool:
         """Whether another `take` may give something. Called with the pool's lock."""
 
-    def carry_out(self, claim: _C, decision: Decision | None, attempt: AttemptToRun | None) -> None:
-        """Do what follows an attempt; no decision for one that could not even be begun."""
+    def carry_out(self, claim: _C, decision: Decision, attempt: AttemptToRun | None) -> None:
+        """Do what follows an attempt; ``None`` for one that could not even be begun."""
 
     def next_due(self) -> float:
         """Make ready what is due by now; when to ask again, by the monotonic clock, or inf."""
@@ -105,6 +109,7 @@ class Pool(Generic[_C]):
         self._waking = False
         self._lost = 0
         self._stopping = False
+        self._keeps_time = False
         #: Wakes the timekeeper; when it wakes by itself, in seconds of the monotonic clock.
         self._timekeeper = clock.alarm()
         self._wakes_at = -math.inf
@@ -123,7 +128,9 @@ class Pool(Generic[_C]):
         """
         while len(self._workers) < self._size:
             self._start_worker()
-        process.start_thread("timekeeper", self._keep_time)
+        if not self._keeps_time:
+            process.start_thread("timekeeper", self._keep_time)
+            self._keeps_time = True
 
     def wake_one(self) -> None:
         """See that a sleeping worker comes, if there is one; the lock is held.
@@ -231,12 +238,12 @@ class Pool(Generic[_C]):
                 "an attempt of request %s could not be run", claim.invocation.request_id
             )
             worker.running = None
-            self._carry_out(claim, None, None)
+            now = self._clock.time()
+            later = retry.back_off(claim.invocation, now=now, settings=_DEFAULTS)
+            self._carry_out(claim, later, None)
         return self._is_still_needed(worker)
 
-    def _carry_out(
-        self, claim: _C, decision: Decision | None, attempt: AttemptToRun | None
-    ) -> None:
+    def _carry_out(self, claim: _C, decision: Decision, attempt: AttemptToRun | None) -> None:
         try:
             self._source.carry_out(claim, decision, attempt)
         finally:

@@ -162,13 +162,11 @@ class _Queue:
     def has_more(self) -> bool:
         return self._store.has_ready()
 
-    def carry_out(
-        self, claim: Claim, decision: Decision | None, attempt: AttemptToRun | None
-    ) -> None:
+    def carry_out(self, claim: Claim, decision: Decision, attempt: AttemptToRun | None) -> None:
         if isinstance(decision, RetryAt):
             self._put_back(claim, decision)
         else:
-            self._store.finish(claim, decision.deliveries if decision else ())
+            self._store.finish(claim, decision.deliveries)
         if self._store.has_ready():
             with self._pool.lock:
                 self._pool.wake_one()

@@ -221,7 +221,7 @@ def _unusable(path: Path, reason: str) -> ConfigurationError:
 def _file_system(directory: Path) -> str:
     """The type of the file system that a directory is on; empty where the system does not say."""
     try:
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+        lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
         device = os.stat(directory).st_dev
     except OSError:
         return ""

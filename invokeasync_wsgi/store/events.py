@@ -41,19 +41,19 @@ _WITH_WAITING = "SELECT name FROM functions WHERE waiting > 0 AND name >= ? ORDE
 _LIST_RUNNING = (
     f"SELECT {_COLUMNS}, attempt, NULL, due, NULL, {_LAST_RESULT}"
     " FROM running INDEXED BY running_by_owner CROSS JOIN events ON events.seq = running.seq"
-    " WHERE owner > '' AND ifnull(?1 = running.function_name, 1) AND running.seq < ?2"
-    " ORDER BY running.seq DESC LIMIT ?3"
+    " WHERE owner > '' AND ifnull(? = running.function_name, 1) AND running.seq < ?"
+    " ORDER BY running.seq DESC LIMIT ?"
 )
 _LIST_FINISHED = (
     f"SELECT {_COLUMNS}, attempt, condition, NULL, finished_at, {_LAST_RESULT}"
     " FROM finished CROSS JOIN events ON events.seq = finished.seq"
-    " WHERE dead = ?5 AND ifnull(?1 = finished.function_name, 1)"
-    " AND (finished_at, finished.seq) < (?2, ?3)"
-    " ORDER BY finished_at DESC, finished.seq DESC LIMIT ?4"
+    " WHERE dead = ? AND ifnull(? = finished.function_name, 1)"
+    " AND (finished_at, finished.seq) < (?, ?)"
+    " ORDER BY finished_at DESC, finished.seq DESC LIMIT ?"
 )
 _LIST_DEAD_OF_FUNCTION = _LIST_FINISHED.replace(
-    "WHERE dead = ?5 AND ifnull(?1 = finished.function_name, 1)",
-    "WHERE dead = 1 AND finished.function_name = ?1 AND ?5 = 1",
+    "WHERE dead = ? AND ifnull(? = finished.function_name, 1)",
+    "WHERE dead = 1 AND dead = ? AND finished.function_name = ?",
 )
 _SHOW = (
     f"SELECT {_COLUMNS}, coalesce(running.attempt, finished.attempt, 1), condition, running.due,"
@@ -206,7 +206,7 @@ class Events:
                 of_function = dead and function_name is not None
                 query = _LIST_DEAD_OF_FUNCTION if of_function else _LIST_FINISHED
                 finished_at = _END_OF_TIME if before is None else before.finished_at
-                rows = connection.execute(query, (function_name, finished_at, seq, limit, dead))
+                rows = connection.execute(query, (dead, function_name, finished_at, seq, limit))
             return [_event(row, state) for row in rows]
 
     def get(self, request_id: str) -> list[EventDetail]:

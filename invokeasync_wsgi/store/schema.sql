@@ -75,7 +75,7 @@ CREATE TABLE finished (
     function_name TEXT NOT NULL,
     finished_at   REAL NOT NULL,
     condition     TEXT NOT NULL,        -- Success, or why it was given up
-    attempt       INTEGER NOT NULL,     -- the last attempt made; 0 for none
+    attempt       INTEGER NOT NULL,     -- the last one tried; 0 for none
     dead          INTEGER NOT NULL      -- 0 for Success, else 1
 );
 CREATE INDEX finished_by_time ON finished (dead, finished_at);

@@ -25,7 +25,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -44,8 +44,8 @@ _MAX_BATCH: Final = 256
 _ADD_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ADD_WAITING = "INSERT INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?)"
 _ADD_ATTEMPT = (
-    "INSERT INTO attempts VALUES (?1, (SELECT ifnull(max(number), 0) + 1 FROM attempts"
-    " WHERE seq = ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+    "INSERT INTO attempts VALUES (?, (SELECT ifnull(max(number), 0) + 1 FROM attempts"
+    " WHERE seq = ?), ?, ?, ?, ?, ?, ?, ?)"
 )
 _ADD_FINISHED = "INSERT INTO finished VALUES (?, ?, ?, ?, ?, ?)"
 _COUNT = (
@@ -64,8 +64,8 @@ _NEXT = (
 _FIRST_DUE = "SELECT min(due) FROM waiting WHERE function_name = ?"
 _CLAIM = (
     "INSERT INTO running"
-    " SELECT seq, ?4, ?5, function_name, due, attempt, back_offs, interruptions, ?6"
-    " FROM waiting WHERE function_name = ?1 AND (due, seq) <= (?2, ?3)"
+    " SELECT seq, ?, ?, function_name, due, attempt, back_offs, interruptions, ?"
+    " FROM waiting WHERE function_name = ? AND (due, seq) <= (?, ?)"
 )
 _TAKE = "DELETE FROM waiting WHERE function_name = ? AND (due, seq) <= (?, ?)"
 _END = "DELETE FROM running WHERE seq = ? AND owner = ? AND claim = ?"
@@ -84,8 +84,8 @@ _DROP: Final = (
     "DELETE FROM events WHERE seq = ?",
 )
 _TOO_FAR = (
-    "SELECT due, seq, wait_s FROM waiting WHERE function_name = ?1 AND due > ?2"
-    " AND due > ?2 + wait_s LIMIT ?3"
+    "SELECT due, seq, wait_s FROM waiting WHERE function_name = ? AND due > ?"
+    " AND due > ? + wait_s LIMIT ?"
 )
 _MOVE = "UPDATE waiting SET due = ? WHERE function_name = ? AND due = ? AND seq = ?"
 
@@ -301,7 +301,7 @@ class SQLiteStore:
             rows = connection.execute(_NEXT, (name, now - room.delay_s, want)).fetchall()
             if rows:
                 taken = (name, rows[-1][0], rows[-1][4])  # all up to the last of them
-                connection.execute(_CLAIM, (*taken, owner, claim_number, now))
+                connection.execute(_CLAIM, (owner, claim_number, now, *taken))
                 connection.execute(_TAKE, taken)
                 claims += [_claim(row, claim_number) for row in rows]
                 counts.add(name, waiting=-len(rows), running=len(rows))
@@ -405,7 +405,7 @@ class SQLiteStore:
                 healed: list[tuple[float, str, float, int]] = []
                 for name, _, _ in writer.connection().execute(_QUEUES).fetchall():
                     left = limit - len(healed)
-                    far = writer.connection().execute(_TOO_FAR, (name, now, left)).fetchall()
+                    far = writer.connection().execute(_TOO_FAR, (name, now, now, left)).fetchall()
                     healed += [(now + wait_s, name, due, seq) for due, seq, wait_s in far]
                 if healed:
                     with writer.transaction("NORMAL") as connection:
@@ -597,7 +597,8 @@ class _Writer:
     def checkpoint(self) -> None:
         """A connection of its own, as one checkpoint may take longer than many commits."""
         with self._checkpointing:
-            connection = sqlite3.connect(self._path, timeout=0, isolation_level=None)
+            address = f"{self._path.as_uri()}?mode=rw"  # and not made if it is gone
+            connection = sqlite3.connect(address, uri=True, timeout=0, isolation_level=None)
             try:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             finally:
@@ -624,7 +625,8 @@ class _Writer:
         self._checkpointing.acquire()
         self._forking = self.exclusive()
         self._forking.__enter__()
-        self._drop()
+        with suppress(sqlite3.Error):
+            self._drop()
 
     def after_fork(self) -> None:
         """The fork is over: go on, in the parent."""
@@ -639,18 +641,20 @@ class _Writer:
 
 #: Of each process. Forks are not told of by all servers, but those that fork in C do so early.
 _writers_in_use: PerProcess[weakref.WeakSet[_Writer]] = PerProcess(weakref.WeakSet)
-_held: list[_Writer] = []
+#: Those that each thread holds while it forks.
+_held: dict[int, list[_Writer]] = {}
 
 
 def _before_fork() -> None:
+    held = _held[threading.get_ident()] = []
     for writer in list(_writers_in_use.get()):
         writer.before_fork()
-        _held.append(writer)
+        held.append(writer)
 
 
 def _after_fork() -> None:
-    while _held:
-        _held.pop().after_fork()
+    for writer in _held.pop(threading.get_ident(), ()):
+        writer.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
@@ -729,6 +733,7 @@ def _attempt_row(
     seq: int, attempt: int, ended_at: float, outcome: Outcome, log: str
 ) -> tuple[Any, ...]:
     return (
+        seq,
         seq,
         attempt,
         ended_at,

@@ -354,5 +354,5 @@ def test_a_worker_needs_events_that_other_processes_keep(
     module: str, fails: Callable[..., str], target: str
 ) -> None:
     said = fails("worker", f"{module}:{target}")
-    assert "a worker needs one whose events other processes can run, such as 'sqlite:" in said
+    assert "keeps no events that other processes can run; 'sqlite:" in said
     assert said.count("\n") == 1
