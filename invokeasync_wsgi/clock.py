@@ -90,8 +90,13 @@ class _SystemAlarm:
         self._event = threading.Event()
         self._clock = clock
         self._factor = factor
-        self.set = self._event.set
         self.clear = self._event.clear
+
+    def set(self) -> None:
+        # Who waits clears it before looking, so one that is set need not be set again: it is often
+        # set for each of many events, and that costs more than a look.
+        if not self._event.is_set():
+            self._event.set()
 
     def wait(self, until: float | None = None) -> bool:
         if until is None:

@@ -2,8 +2,8 @@
 
 In each process that runs attempts, one thread more than in memory: the *dispatcher* claims events
 for the workers and records what came of them, both for many at once, and looks after the claims of
-processes that died. It sleeps until somebody in this process tells it of something; what other
-processes commit it sees within a few hundredths of a second.
+processes that died. It sleeps until somebody in this process tells it of something, or
+another process rings the bell beside the file.
 
 What is claimed and not begun when a process dies, was never begun: it just runs elsewhere. What was
 being run, runs again without using up a retry; only an event that is there each time a process dies
@@ -28,12 +28,14 @@ from ..store import database, owners
 from ..store.events import Events
 from ..store.fair import FairQueue
 from ..store.sqlite import Ended, Room, SQLiteStore, StoredClaim, Wanted
+from ..store.watch import Watch
 from . import AttemptToRun, Work, refuse_second_start
 from .pool import Pool, Stats
 
 logger = logging.getLogger(__name__)
 
-#: How often the dispatcher looks for what other processes have committed, while workers are free.
+#: How often the dispatcher looks for what other processes have committed, while workers are free
+#: and where the system has no inotify to tell of it.
 POLL_S = 0.04
 #: The least time from one exchange with the file to the next, so that under load many events share
 #: one. Real time, whatever the clock: it is about the processor.
@@ -246,6 +248,8 @@ class _Queue:
         self._hinted = True
         #: Whether what was taken in advance runs out.
         self._is_low = False
+        #: Tells of others' events, where the system has something for that.
+        self._watch: Watch | None = None
         self._upkeep_at = -math.inf
         self._pause_s = 0.0
         #: In real time.
@@ -291,12 +295,22 @@ class _Queue:
         try:
             with self._pool.lock:
                 self._pool.start()
+            self._watch = self._watch or self._start_watch()
             process.start_thread("dispatcher", self._dispatch)
         except BaseException:
             owner.close()
             raise
         process.arm(self.drain, self.refuse)
         self._owner = owner
+
+    def _start_watch(self) -> Watch | None:
+        try:
+            watch = Watch(self._store.bell_path)
+        except OSError as exc:
+            logger.info("looking for others' events every %g s: %s", POLL_S, exc)
+            return None
+        process.start_thread("listener", self._hear, watch)
+        return watch
 
     def refuse(self) -> None:
         self._draining = True
@@ -317,6 +331,9 @@ class _Queue:
         self._stopping = True
         self._pool.stop()
         self._alarm.set()
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
         with self._stepping:
             owner = self._owner
             if owner is None:
@@ -430,6 +447,11 @@ class _Queue:
             else:
                 self._alarm.wait(wakes_at)
 
+    def _hear(self, watch: Watch) -> None:
+        """A thread of its own: wake the dispatcher when another process rings."""
+        while watch.wait():
+            self._alarm.set()
+
     def _keep_pace(self) -> None:
         """Wait a moment if the last exchange was only just."""
         until = self._exchanged_at + PACE_S
@@ -463,7 +485,13 @@ class _Queue:
         if not wants_more:
             return self._upkeep_at
         due_in_s = self._next_due - self._clock.time()
-        return min(self._upkeep_at, now + POLL_S, now + max(due_in_s, 0))
+        return min(self._upkeep_at, now + max(due_in_s, 0), now + self._listen())
+
+    def _listen(self) -> float:
+        """Have others' events wake this thread; the seconds until it looks for them anyway."""
+        if self._watch is None or not self._watch.arm():
+            return POLL_S
+        return 0 if self._sees_change() else UPKEEP_S  # perhaps just before it was armed
 
     def _beat(self, owner: owners.Owner, now: float) -> None:
         """Renew the lease. After a stop of this process others may have its claims: look again."""

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 from ..clock import Clock, SystemClock
 from ..errors import ConfigurationError, StoreError
 from . import database
+from .watch import Bell, bell_path
 
 State = Literal["waiting", "running", "succeeded", "dead"]
 STATES: tuple[State, ...] = ("waiting", "running", "succeeded", "dead")
@@ -246,7 +247,7 @@ class Events:
             How many.
         """
         now = self._clock.time()
-        return self._for_each_dead(
+        number = self._for_each_dead(
             request_id,
             function_name,
             until=now,  # not those that die again meanwhile
@@ -257,6 +258,10 @@ class Events:
                 (_COUNT_WAITING, ()),
             ),
         )
+        bell = Bell(bell_path(self.path))
+        bell.ring()
+        bell.close()
+        return number
 
     def purge(
         self,

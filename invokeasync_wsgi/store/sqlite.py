@@ -35,6 +35,7 @@ from ..invocation import Invocation, Outcome
 from ..process import PerProcess
 from ..retry import Decision, GiveUp, RetryAt
 from . import Claim, Counts, database
+from .watch import Bell, bell_path
 
 logger = logging.getLogger(__name__)
 
@@ -173,6 +174,7 @@ class SQLiteStore:
     ) -> None:
         self.path = path
         self.owners_path = Path(f"{path}-owners")
+        self.bell_path = bell_path(path)
         self._clock = clock
         self._synchronous = synchronous.upper()
         self._max_waiting = max_waiting
@@ -204,6 +206,7 @@ class SQLiteStore:
                 connection,
                 [(entry.invocation, entry.invocation.accepted_at) for entry in batch[:room]],
             )
+        writer.ring()
 
     # --- exchanging ---------------------------------------------------------------------------
 
@@ -226,7 +229,13 @@ class SQLiteStore:
             with writer.transaction("NORMAL") as connection:
                 if ended:
                     self._record(connection, owner, ended)
-                return self._claim(connection, owner, wanted)
+                exchanged = self._claim(connection, owner, wanted)
+            if any(
+                not isinstance(each.decision, RetryAt) and each.decision.deliveries
+                for each in ended
+            ):
+                writer.ring()
+            return exchanged
 
     def _record(self, connection: sqlite3.Connection, owner: str, ended: Sequence[Ended]) -> None:
         counts = _CountChanges()
@@ -343,6 +352,7 @@ class SQLiteStore:
                     connection.execute(_ADD_WAITING, row)
                     counts.add(name, waiting=1, running=-1)
             connection.executemany(_COUNT, counts.rows())
+        self._writers.get().ring()
 
     def has_changed(self) -> bool:
         """Whether another process has committed anything since the last call."""
@@ -460,6 +470,7 @@ class _Writer:
         self._inode = (0, 0)
         self._synchronous = ""
         self._data_version = -1
+        self._bell = Bell(bell_path(path))
         #: Held while another connection is open.
         self._checkpointing = threading.Lock()
         #: Guards the three below.
@@ -611,9 +622,14 @@ class _Writer:
             self._data_version = version
             return changed
 
+    def ring(self) -> None:
+        """Tell the other processes that there are events to run."""
+        self._bell.ring()
+
     def close(self) -> None:
         with self.exclusive():
             self._drop()
+            self._bell.close()
 
     def before_fork(self) -> None:
         """Close the connection, and keep it closed until `after_fork`.

@@ -43,6 +43,7 @@ FLOORS = {
         "store.memory",
         "store.database",
         "store.owners",
+        "store.watch",
         "store.sqlite",
         "store.events",
     ],
