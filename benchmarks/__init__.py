@@ -37,4 +37,14 @@ second, which are there to be looked at. Nothing here passes or fails: "target m
     `payload.check` over `json.loads`, with and without msgspec, for long texts, for records as
     services send them, and for as many small objects as fit. *Not shown:* refused payloads, which
     are looked at twice; texts that are not ASCII, which are decoded as well.
+
+``durable-accept``, ``-commit``, ``-cpu``, ``-drain``, ``-depth``, ``-idle``, ``-pick-up``
+    The executor whose events are in a file; ``durable`` is all of them. They are about rates,
+    latencies, memory and the CPU time of idle processes, so each tells by itself what it was made
+    of and, below the table, what it does not show. Rates depend on the disk that ``TMPDIR`` is on
+    and on whoever else uses it, even as ratios of turns a second apart: look at the extremes.
+
+``durable --events 10000000``
+    So many events through one file, and a line for every tenth: whether anything slows down or
+    grows. Takes about two minutes for a million; never run by itself.
 """

@@ -1,6 +1,6 @@
-"""The client of ``sockets``, a process of its own: ``python -m benchmarks.load PORT EVENT N``.
+"""The client of ``sockets``, a process of its own: ``python -m benchmarks.load PORT EVENT N [C]``.
 
-Sends N times one of `events.EVENTS` over a few connections that it keeps, as fast as they are
+Sends N times one of `events.EVENTS` over C connections that it keeps, as fast as they are
 answered, and prints the seconds that took. Ends with an error at the first answer that is no empty
 202, and when a server says nothing for ten seconds.
 """
@@ -21,22 +21,21 @@ def main() -> None:
     """Run the command line."""
     port, requests = int(sys.argv[1]), int(sys.argv[3])
     body = events.EVENTS[sys.argv[2]]
+    count = int(sys.argv[4]) if len(sys.argv) > 4 else CONNECTIONS
     head = (
         f"POST {events.PATH} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     message = head.encode() + body
-    each = -(-requests // CONNECTIONS)
-    connections = [
-        socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(CONNECTIONS)
-    ]
+    each = -(-requests // count)
+    connections = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(count)]
     for connection in connections:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     started = time.perf_counter()
-    with ThreadPoolExecutor(CONNECTIONS) as pool:
+    with ThreadPoolExecutor(count) as pool:
         for ended in [pool.submit(_send, connection, message, each) for connection in connections]:
             ended.result()
-    print((time.perf_counter() - started) / (each * CONNECTIONS) * requests)
+    print((time.perf_counter() - started) / (each * count) * requests)
     for connection in connections:
         connection.close()
 

@@ -1,19 +1,20 @@
 """Two sides measured in turns, and what the rounds say together.
 
 A *side* is a callable that does one round and returns its `Cost`. Sides are measured by
-`alternate`; `compare` makes a `Row` of the pairs.
+`alternate`; `compare` makes a `Row` of the pairs. What is no comparison of CPU time, but a rate, a
+latency or a size, becomes a `Figure` by `figure`.
 """
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from statistics import median
 from types import TracebackType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 
 class CannotRun(Exception):
@@ -29,7 +30,7 @@ class Cost(NamedTuple):
     wall_s: float | None = None
 
 
-Side = Callable[[], Cost]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,66 @@ class Row:
         return {**asdict(self), "met": self.met}
 
 
-def alternate(floor: Side, ours: Side, rounds: int) -> list[tuple[Cost, Cost]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One value, of which each round has its own: the median, the lowest and the highest."""
+
+    benchmark: str
+    case: str
+    rounds: int
+    #: What follows the value: "µs", " MB"; "×" for a ratio.
+    unit: str
+    value: float
+    low: float
+    high: float
+    #: What `value` should not exceed, or with `at_least` not fall below; ``None``: to look at.
+    target: float | None
+    at_least: bool
+    #: What it was made of, for people.
+    made_of: str
+    #: What it says nothing about.
+    not_shown: str
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target is met; ``None`` when there is none."""
+        if self.target is None:
+            return None
+        return self.value >= self.target if self.at_least else self.value <= self.target
+
+    def as_dict(self) -> dict[str, Any]:
+        """For machines: the fields, and `met`."""
+        return {**asdict(self), "met": self.met}
+
+
+def figure(
+    benchmark: str,
+    case: str,
+    values: Sequence[float],
+    unit: str,
+    *,
+    target: float | None = None,
+    at_least: bool = False,
+    made_of: str = "",
+    not_shown: str = "",
+) -> Figure:
+    """What the rounds' values say together."""
+    return Figure(
+        benchmark=benchmark,
+        case=case,
+        rounds=len(values),
+        unit=unit,
+        value=median(values),
+        low=min(values),
+        high=max(values),
+        target=target,
+        at_least=at_least,
+        made_of=made_of,
+        not_shown=not_shown,
+    )
+
+
+def alternate(floor: Callable[[], _T], ours: Callable[[], _T], rounds: int) -> list[tuple[_T, _T]]:
     """Measure both sides ``rounds`` times, the order swapped each round: (floor, ours) pairs."""
     pairs = []
     for number in range(rounds):
@@ -143,7 +203,7 @@ class Meter(AbstractContextManager["Meter"]):
         return Cost(cpu_s / count, wall_s / count)
 
 
-def _tidy(side: Side) -> Cost:
+def _tidy(side: Callable[[], _T]) -> _T:
     gc.collect()  # what one side leaves behind is not for the other to clear away
     return side()
 

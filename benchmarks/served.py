@@ -1,12 +1,14 @@
-"""What gunicorn serves for ``sockets``: the applications, and gunicorn's own settings.
+"""What gunicorn serves for ``sockets`` and ``durable-accept``: applications, and its settings.
 
-Started as ``gunicorn -c python:benchmarks.served benchmarks.served:ours``; whatever here is no
+Started as ``gunicorn -c python:benchmarks.served benchmarks.served:ours``, for the durable executor
+as ``... "benchmarks.served:durable('queue.db', 8)"``; whatever here is no
 setting of the installed gunicorn is ignored by it.
 """
 
 from __future__ import annotations
 
 from invokeasync_wsgi import CallbackExecutor, Functions, Invocation, InvokeAsyncMiddleware
+from invokeasync_wsgi.executors.durable import DurableExecutor
 from invokeasync_wsgi.gunicorn import worker_exit as worker_exit
 
 from . import events
@@ -33,3 +35,9 @@ ours = InvokeAsyncMiddleware(floor, _functions, auth="none", executor="threads:"
 acknowledged = InvokeAsyncMiddleware(
     floor, _functions, auth="none", executor=CallbackExecutor(_take)
 )
+
+
+def durable(path: str, workers: int) -> InvokeAsyncMiddleware:
+    """The same with the events in a file, every commit flushed to the disk."""
+    executor = DurableExecutor(path, workers=workers)
+    return InvokeAsyncMiddleware(floor, _functions, auth="none", executor=executor)

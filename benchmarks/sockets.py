@@ -15,13 +15,15 @@ from typing import NamedTuple
 from . import events, load
 from .paired import CannotRun, Cost, Effort, Row, alternate, compare
 
-_ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 _PROC = Path("/proc")
 #: For a server to start, and for a client to send everything.
 _PATIENCE_S = 60.0
 
 
-class _Server(NamedTuple):
+class Server(NamedTuple):
+    """gunicorn with one worker."""
+
     port: int
     #: The process whose CPU time is counted.
     worker_pid: int
@@ -29,14 +31,12 @@ class _Server(NamedTuple):
 
 def sockets(effort: Effort) -> list[Row]:
     """What an accepted event costs under gunicorn."""
-    if not Path(f"/proc/self/task/{_own_pid()}/schedstat").exists():
-        raise CannotRun("it reads CPU times from Linux's /proc/PID/task/TID/schedstat")
-    if importlib.util.find_spec("gunicorn") is None:
-        raise CannotRun("gunicorn is not installed")
+    need_proc()
+    need_gunicorn()
     with (
-        _serving("floor") as floor,
-        _serving("ours") as ours,
-        _serving("acknowledged") as acknowledged,
+        serving("floor") as floor,
+        serving("ours") as ours,
+        serving("acknowledged") as acknowledged,
     ):
         return [
             _row(floor, side, effort, event, case, target)
@@ -45,39 +45,53 @@ def sockets(effort: Effort) -> list[Row]:
         ]
 
 
+def need_proc() -> None:
+    """Raise `CannotRun` where there is no account of a process's CPU time."""
+    if not Path(f"/proc/self/task/{_own_pid()}/schedstat").exists():
+        raise CannotRun("it reads CPU times from Linux's /proc/PID/task/TID/schedstat")
+
+
+def need_gunicorn() -> None:
+    """Raise `CannotRun` where gunicorn is not installed."""
+    if importlib.util.find_spec("gunicorn") is None:
+        raise CannotRun("gunicorn is not installed")
+
+
 #: Events, and what accepting one may cost.
 _TARGETS = {"200 B": 1.25, "100 KB of texts": 1.6, "100 KB of records": 1.6}
 
 
-def _row(
-    floor: _Server, ours: _Server, effort: Effort, event: str, case: str, target: float
-) -> Row:
+def _row(floor: Server, ours: Server, effort: Effort, event: str, case: str, target: float) -> Row:
     count = effort.count(2500)
     for server in (floor, ours):
-        _round(server, event, load.CONNECTIONS)  # starts what starts late
+        send(server, event, load.CONNECTIONS)  # starts what starts late
     pairs = alternate(
-        lambda: _round(floor, event, count),
-        lambda: _round(ours, event, count),
+        lambda: send(floor, event, count),
+        lambda: send(ours, event, count),
         effort.rounds_or(9),
     )
     return compare("sockets", f"{event}, {case}, {events.VALIDATOR}", pairs, "ratio", target)
 
 
-def _round(server: _Server, event: str, count: int) -> Cost:
-    before = _cpu_s(server.worker_pid)
+def send(server: Server, event: str, count: int, *, connections: int = load.CONNECTIONS) -> Cost:
+    """Have a client send one of `events.EVENTS` ``count`` times; what the server spent on each."""
+    before = cpu_s(server.worker_pid)
     client = subprocess.run(
-        [sys.executable, "-m", "benchmarks.load", str(server.port), event, str(count)],
-        cwd=_ROOT,
+        [
+            *(sys.executable, "-m", "benchmarks.load", str(server.port)),
+            *(event, str(count), str(connections)),
+        ],
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
         timeout=_PATIENCE_S,
         check=True,
     )
     time.sleep(0.05)  # the last handlers' end
-    return Cost((_cpu_s(server.worker_pid) - before) / count, float(client.stdout) / count)
+    return Cost((cpu_s(server.worker_pid) - before) / count, float(client.stdout) / count)
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     """CPU time of a process, in seconds, by the nanosecond account of each of its threads.
 
     Threads that have ended are missing; both servers' live until theirs do.
@@ -87,20 +101,20 @@ def _cpu_s(pid: int) -> float:
 
 
 @contextmanager
-def _serving(name: str) -> Iterator[_Server]:
-    """gunicorn with one of `served`'s applications on a port of its own."""
+def serving(name: str, *options: str) -> Iterator[Server]:
+    """gunicorn with one of `served`'s applications, or what a call there makes, on a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         master = subprocess.Popen(
             [
                 *(sys.executable, "-m", "gunicorn", "-c", "python:benchmarks.served"),
-                *("--bind", f"fd://{listener.fileno()}", f"benchmarks.served:{name}"),
+                *("--bind", f"fd://{listener.fileno()}", *options, f"benchmarks.served:{name}"),
             ],
-            cwd=_ROOT,
+            cwd=ROOT,
             pass_fds=[listener.fileno()],
         )
     try:
-        yield _Server(port, _worker_of(master))
+        yield Server(port, _worker_of(master))
     finally:
         master.terminate()
         try:
