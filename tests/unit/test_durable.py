@@ -307,10 +307,10 @@ def test_an_event_of_another_process_that_comes_just_before_the_upkeep_is_seen(
 
 def test_a_process_without_workers_only_accepts(site: Site) -> None:
     one = site.process(workers=0)
-    before = threading.active_count()
+    before = set(threading.enumerate())
     one.submit("note", 1)
     one.executor.resume()
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
     assert one.executor.stats() == (0, 0, 1, 0)
     assert list(owners.names(Path(f"{site.path}-owners"))) == []
 
