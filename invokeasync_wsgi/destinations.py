@@ -532,6 +532,10 @@ def _call(call: Callable[[Any], object], letter: _Letter) -> None:
         if threading.current_thread() is threading.main_thread():
             raise
         raise DeliveryError(f"{call!r} called sys.exit({exc.code!r})") from exc
+    except Exception:
+        raise
+    except BaseException as exc:  # a time-out of gevent's, a cancellation of asyncio's
+        raise DeliveryError(f"{call!r} raised {type(exc).__name__}") from exc
 
 
 def _message(letter: _Letter) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 from . import process
 from .clock import SystemClock
-from .errors import ConfigurationError
+from .errors import ConfigurationError, StoreError
 from .executors import Executor
 from .executors.durable import DurableExecutor
 
@@ -51,9 +51,19 @@ def run(executor: Executor, *, workers: int | None, drain_timeout_s: float) -> N
         )
     executor.resize(workers or executor.workers or 8)
     stop = _StopSignals()
-    executor.resume()
+    while not (_has_resumed(executor) or stop.wait(_RESTART_S)):
+        pass
     stop.wait(None)
     process.drain_all(drain_timeout_s)
+
+
+def _has_resumed(executor: DurableExecutor) -> bool:
+    try:
+        executor.resume()
+    except StoreError as exc:  # a full disk, for one: it will have room again
+        logger.warning("the queue cannot be used; next try in %g s: %s", _RESTART_S, exc)
+        return False
+    return True
 
 
 def supervise(commands: Sequence[Sequence[str]]) -> None:

@@ -44,6 +44,8 @@ PACE_S = 0.002
 UPKEEP_S = 0.5
 #: How often it does so although nobody has written anything.
 TIDY_S = 30.0
+#: Until its next look after one that failed.
+_UPKEEP_PAUSE_S = 5.0
 #: Events that it takes in advance, at most, of a function whose attempts are short.
 MAX_AHEAD = 256
 #: A batch that is begun within this time was short: the next may be larger.
@@ -254,8 +256,8 @@ class _Queue:
         self._pause_s = 0.0
         #: In real time.
         self._exchanged_at = -math.inf
-        #: Set when there is no time for the pace any more.
-        self._hurry = SystemClock().alarm()
+        #: Set when this process stops; until then, what waits in real time is not interrupted.
+        self._stopped = SystemClock().alarm()
         self._prunes = False
         #: Whether anybody has written since the last upkeep.
         self._is_untidy = True
@@ -314,7 +316,6 @@ class _Queue:
 
     def refuse(self) -> None:
         self._draining = True
-        self._hurry.set()
         self._alarm.set()
 
     def drain(self, timeout_s: float) -> None:
@@ -329,6 +330,7 @@ class _Queue:
     def _stop(self) -> None:
         """Record what has ended, give back what has not, and end the threads."""
         self._stopping = True
+        self._stopped.set()
         self._pool.stop()
         self._alarm.set()
         if self._watch is not None:
@@ -339,12 +341,13 @@ class _Queue:
             if owner is None:
                 return
             try:
-                self._exchange(owner, free=0)
                 with self._pool.lock:
                     # From here on nothing that ends is recorded, and nothing written to the file.
                     self._owner = None
+                    ended, self._ended = self._ended, []
                     running, self._running = list(self._running), {}
-                    held = [*running, *self._take_all_suspects(), *self._ready.clear()]
+                    held = [*running, *self._take_held()]
+                self._store.exchange(owner.name, ended, Wanted(0, _no_room, False))
                 self._store.hand_back(owner.name, held)
             except Exception:
                 # The others will notice that this process is gone, and do it.
@@ -427,7 +430,19 @@ class _Queue:
         return not self._ready or len(self._ended) >= _MANY_ENDED
 
     def next_due(self) -> float:
-        return math.inf  # the dispatcher knows, and wakes workers
+        """The dispatcher knows when events are due. The timekeeper shows that this process lives.
+
+        It never waits for the disk, so its beats stop only when the whole process does.
+        """
+        now = self._clock.monotonic()
+        with self._pool.lock:
+            has_lapsed = now >= self._lease_until
+            if self._owner is not None and not has_lapsed:
+                self._owner.beat()
+                self._lease_until = now + self._lease_s
+        if has_lapsed:
+            self._alarm.set()  # the dispatcher sees to what others may have taken
+        return now + self._lease_s / 4
 
     # --- the dispatcher -----------------------------------------------------------------------
 
@@ -443,7 +458,7 @@ class _Queue:
                 self._pause_s = min(max(2 * self._pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
                 logger.exception("the queue is out of order; next try in %g s", self._pause_s)
                 # In real time, and whatever news there is: it could not be carried out.
-                self._hurry.wait(SystemClock.monotonic() + self._pause_s)
+                self._stopped.wait(SystemClock.monotonic() + self._pause_s)
             else:
                 self._alarm.wait(wakes_at)
 
@@ -456,7 +471,7 @@ class _Queue:
         """Wait a moment if the last exchange was only just."""
         until = self._exchanged_at + PACE_S
         if SystemClock.monotonic() < until and not self._draining:
-            self._hurry.wait(until)
+            self._stopped.wait(until)
 
     def _step(self) -> float:
         """Do what there is to do now; when to look again, by the monotonic clock."""
@@ -464,14 +479,12 @@ class _Queue:
         if owner is None:
             return math.inf
         now = self._clock.monotonic()
-        self._beat(owner, now)
+        self._renew_lease(owner, now)
         if now >= self._upkeep_at:
-            self._upkeep(owner)
-            self._upkeep_at = now + UPKEEP_S
+            self._try_upkeep(owner, now)
         with self._pool.lock:
-            # Suspects take one worker together, in turn.
-            turn = bool(self._suspects) and not self._suspect_runs
-            free = self._size - len(self._running) - len(self._ready) - turn
+            held = len(self._running) + len(self._ready) + len(self._suspects)
+            free = self._pool.capacity() - held
             ended, is_urgent = len(self._ended), self._is_urgent()
         if self._draining:
             free, self._is_low = 0, False
@@ -493,19 +506,20 @@ class _Queue:
             return POLL_S
         return 0 if self._sees_change() else UPKEEP_S  # perhaps just before it was armed
 
-    def _beat(self, owner: owners.Owner, now: float) -> None:
-        """Renew the lease. After a stop of this process others may have its claims: look again."""
-        owner.beat()
+    def _renew_lease(self, owner: owners.Owner, now: float) -> None:
+        """Show that this process lives; if it was stopped, look which claims it still has."""
         with self._pool.lock:
+            owner.beat()
             has_lapsed = now >= self._lease_until
             self._lease_until = now + self._lease_s
-            held = [*self._take_all_suspects(), *self._ready.clear()] if has_lapsed else []
+            held = self._take_held() if has_lapsed else []
         if held:
             self._hand_back(owner, held)
 
-    def _take_all_suspects(self) -> list[StoredClaim]:
+    def _take_held(self) -> list[StoredClaim]:
+        """Take out what is claimed and not begun; the lock is held."""
         suspects, self._suspects = self._suspects, []
-        return suspects
+        return [*suspects, *self._ready.clear()]
 
     def _may_have_more(self) -> bool:
         """Whether a look into the file may find events."""
@@ -526,7 +540,9 @@ class _Queue:
         with self._pool.lock:
             ended, self._ended = self._ended, []
         try:
-            wanted = Wanted(free, _no_room if self._draining else self._room)
+            with self._pool.lock:
+                takes_suspects = not self._suspects and not self._suspect_runs
+            wanted = Wanted(free, _no_room if self._draining else self._room, takes_suspects)
             claims, self._next_due = self._store.exchange(owner.name, ended, wanted)
         except BaseException:
             self._hinted = True
@@ -536,8 +552,16 @@ class _Queue:
         self._is_untidy = True
         self._exchanged_at = SystemClock.monotonic()
         self._put(claims)
+        self._give_back_suspects(owner)
         if self._prunes:
             self._prunes = self._store.prune(_PRUNED + 2 * len(ended)) >= _PRUNED
+
+    def _give_back_suspects(self, owner: owners.Owner) -> None:
+        """Keep one of them, to be run next. Others may run the rest at the same time."""
+        with self._pool.lock:
+            rest, self._suspects = self._suspects[1:], self._suspects[:1]
+        if rest:
+            self._hand_back(owner, rest)
 
     def _put(self, claims: list[StoredClaim]) -> None:
         """Give claims to the workers."""
@@ -563,6 +587,15 @@ class _Queue:
             size -= 1  # the last worker is for those that have none
         ahead = 0 if limit < math.inf else self._ahead.get(name, 0)
         return Room(limit, max(size - running, not running), ahead - ready)
+
+    def _try_upkeep(self, owner: owners.Owner, now: float) -> None:
+        """See to the upkeep, without which events are run all the same."""
+        self._upkeep_at = now + UPKEEP_S
+        try:
+            self._upkeep(owner)
+        except Exception:
+            logger.exception("the queue's upkeep failed; next try in %g s", _UPKEEP_PAUSE_S)
+            self._upkeep_at = now + _UPKEEP_PAUSE_S
 
     def _upkeep(self, owner: owners.Owner) -> None:
         """What is to be done from time to time, and takes little time each time."""
@@ -591,6 +624,10 @@ class _Queue:
                 if came_at < until and self._ready.ready(name):
                     stale += self._ready.clear(name)
                     self._ahead[name] = 0
+            for suspect in self._suspects:
+                if self._came_at[suspect.invocation.function_name] < until:
+                    stale.append(suspect)
+                    self._suspects = []
         if stale:
             self._hand_back(owner, stale)
 
@@ -624,22 +661,25 @@ class _Neighbours:
         """Take back the claims of those that are gone or stopped; whether there were any."""
         directory = self._store.owners_path
         if self.have_written:
+            dead = self._dead(directory)  # first: from then on they claim nothing
             self._with_claims = [n for n in self._store.owners() if not owners.is_own(n)]
-            self._remove_files(directory)
+            for name in dead.difference(self._with_claims):
+                owners.remove(directory, name)
             self.have_written = False
         now = self._clock.monotonic()
-        if now - self._looked_at > self._lease_s / 2:
+        if now - self._looked_at > self._lease_s / 2 + UPKEEP_S:
             self._beats.clear()  # this process was stopped itself, and the others perhaps with it
         self._looked_at = now
         total = 0
         for name in list(self._with_claims):
             if owners.is_dead(directory, name):
-                _, was_running = owners.read(directory, name)
-                taken, what = self._store.take_back(name, was_running), "died"
+                what = "died"
             elif self._is_stopped(name):
-                taken, what = self._store.take_back(name, frozenset()), "has stopped"
+                what = "has stopped"
             else:
                 continue
+            _, was_running = owners.read(directory, name)
+            taken = self._store.take_back(name, was_running)
             self._with_claims.remove(name)
             self._beats.pop(name, None)
             if taken:
@@ -647,13 +687,10 @@ class _Neighbours:
             total += taken
         return total > 0
 
-    def _remove_files(self, directory: Path) -> None:
-        """Remove the files of those that are gone and have no claims (any more)."""
-        for name in owners.names(directory):
-            if name in self._with_claims or owners.is_own(name):
-                continue
-            if owners.is_dead(directory, name):
-                owners.remove(directory, name)
+    def _dead(self, directory: Path) -> set[str]:
+        """Those of all with a file that are gone."""
+        others = (name for name in owners.names(directory) if not owners.is_own(name))
+        return {name for name in others if owners.is_dead(directory, name)}
 
     def _is_stopped(self, name: str) -> bool:
         now = self._clock.monotonic()

@@ -187,6 +187,10 @@ class Pool(Generic[_C]):
         with self.lock:
             return len(self._workers), self._lost
 
+    def capacity(self) -> int:
+        """How many attempts can run at once now: fewer with lost workers; the lock is held."""
+        return len(self._workers)
+
     def _start_worker(self) -> None:
         worker = _Worker[_C]()
         self._workers.add(worker)

@@ -15,6 +15,7 @@ other descriptor of the same file; so nobody opens a file of its own process a s
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import struct
@@ -67,7 +68,8 @@ class Owner:
             _own.get()[self.name] = self
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Written, not only made longer: on a full disk this fails, a mapped page would kill us.
-            os.write(self._descriptor, content)
+            if os.write(self._descriptor, content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._memory = mmap.mmap(self._descriptor, len(content))
             self._path = self._path.rename(directory / self.name)
         except BaseException:
@@ -114,6 +116,8 @@ def is_dead(directory: Path, name: str) -> bool:
         descriptor = os.open(directory / name, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return True
+    except PermissionError:
+        return False  # another user's; those with the right to look will see
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -127,7 +131,7 @@ def read(directory: Path, name: str) -> tuple[int, frozenset[int]]:
     """The beat of an owner, and the events that it is or was running."""
     try:
         content = (directory / name).read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return 0, frozenset()
     words = [word for (word,) in _WORD.iter_unpack(content[: len(content) // 8 * 8])]
     return (words[0] if words else 0), frozenset(words[1:]) - {0}

@@ -59,16 +59,22 @@ _QUEUES = "SELECT name, waiting, running FROM functions WHERE waiting > 0"
 _NEXT = (
     "SELECT waiting.due, waiting.attempt, waiting.back_offs, waiting.interruptions, events.*"
     " FROM waiting CROSS JOIN events ON events.seq = waiting.seq"
-    " WHERE waiting.function_name = ? AND waiting.due <= ?"
+    " WHERE waiting.function_name = ? AND waiting.due <= ? AND (interruptions = 0 OR ?)"
     " ORDER BY waiting.due, waiting.seq LIMIT ?"
 )
-_FIRST_DUE = "SELECT min(due) FROM waiting WHERE function_name = ?"
+_FIRST_DUE = (
+    "SELECT due FROM waiting WHERE function_name = ? AND (interruptions = 0 OR ?)"
+    " ORDER BY due, seq LIMIT 1"
+)
 _CLAIM = (
     "INSERT INTO running"
     " SELECT seq, ?, ?, function_name, due, attempt, back_offs, interruptions, ?"
-    " FROM waiting WHERE function_name = ? AND (due, seq) <= (?, ?)"
+    " FROM waiting WHERE function_name = ? AND (due, seq) <= (?, ?) AND (interruptions = 0 OR ?)"
 )
-_TAKE = "DELETE FROM waiting WHERE function_name = ? AND (due, seq) <= (?, ?)"
+_TAKE = (
+    "DELETE FROM waiting"
+    " WHERE function_name = ? AND (due, seq) <= (?, ?) AND (interruptions = 0 OR ?)"
+)
 _END = "DELETE FROM running WHERE seq = ? AND owner = ? AND claim = ?"
 _OWNERS = "SELECT DISTINCT owner FROM running"
 _CLAIMS_OF = (
@@ -137,6 +143,8 @@ class Wanted(NamedTuple):
     free: int
     #: The room for a function; ``None`` for none. Called in the transaction, so: quick.
     room: Callable[[str], Room | None]
+    #: Whether also those under which a process has died.
+    takes_suspects: bool = True
 
 
 class Exchanged(NamedTuple):
@@ -299,7 +307,7 @@ class SQLiteStore:
         claims: list[StoredClaim] = []
         counts = _CountChanges()
         now = self._clock.time()
-        next_due, free = math.inf, wanted.free
+        next_due, free, suspects = math.inf, wanted.free, wanted.takes_suspects
         claim_number = next(self._claim_numbers)
         for number, (name, running, room, queues) in enumerate(self._turns(connection, wanted)):
             share = -(-free // (queues - number))  # of what the earlier ones have left
@@ -307,17 +315,17 @@ class SQLiteStore:
             want = min(share + room.ahead, most)
             if want <= 0:
                 continue
-            rows = connection.execute(_NEXT, (name, now - room.delay_s, want)).fetchall()
+            rows = connection.execute(_NEXT, (name, now - room.delay_s, suspects, want)).fetchall()
             if rows:
-                taken = (name, rows[-1][0], rows[-1][4])  # all up to the last of them
+                taken = (name, rows[-1][0], rows[-1][4], suspects)  # all up to the last
                 connection.execute(_CLAIM, (owner, claim_number, now, *taken))
                 connection.execute(_TAKE, taken)
                 claims += [_claim(row, claim_number) for row in rows]
                 counts.add(name, waiting=-len(rows), running=len(rows))
                 free -= min(len(rows), share)
             if len(rows) < want:
-                [due] = connection.execute(_FIRST_DUE, (name,)).fetchone()
-                next_due = min(next_due, math.inf if due is None else due + room.delay_s)
+                for (due,) in connection.execute(_FIRST_DUE, (name, suspects)):
+                    next_due = min(next_due, due + room.delay_s)
             elif want < most:  # there may be more, and a worker that another function left free
                 next_due = now
         connection.executemany(_COUNT, counts.rows())

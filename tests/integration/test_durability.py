@@ -32,6 +32,7 @@ import botocore.exceptions
 import pytest
 from gunicorn.config import Config
 
+from invokeasync_wsgi.store import owners
 from tests.integration import durable_application, ledger
 from tests.integration.ledger import Ledger
 from tests.integration.raw import Connection, invoke_async, post
@@ -582,12 +583,11 @@ def test_graceful_stop(worker_class: str, how: str, preload: bool, tmp_path: Pat
 
 def _wait_for_workers(server: Gunicorn, path: Path, masters: int = 1) -> None:
     """Wait until all workers are at work: gunicorn forgets a signal that comes as one is forked."""
-    owners = Path(f"{path}-owners")
+    directory = Path(f"{path}-owners")
     eventually(
         lambda: (
             len(_group(server.pid)) == 3 * masters
-            and owners.exists()
-            and len(os.listdir(owners)) == 2 * masters
+            and len(list(owners.names(directory))) == 2 * masters
         ),
         within_s=30,
     )
@@ -664,7 +664,7 @@ def test_dead_process(tmp_path: Path) -> None:
         accepted = [submit(seconds=1) for _ in range(2)]
         eventually(lambda: len(book.runs()) == 2)
         small.fork("run", url)
-        eventually(lambda: len(os.listdir(f"{path}-owners")) == 2)
+        eventually(lambda: len(list(owners.names(Path(f"{path}-owners")))) == 2)
         killed = Killed()
         killed.kill([first])
         _wait_for_all(book, accepted, path)
