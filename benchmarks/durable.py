@@ -50,7 +50,7 @@ def accept(effort: Effort) -> list[Figure]:
             return _Round(answered, _wall_s(answered))
 
         pairs = alternate(in_memory, durable, effort.rounds_or(7))
-        answers = [(memory.answered, ours.answered) for memory, ours in pairs]
+        answers = [(theirs.answered, ours.answered) for theirs, ours in pairs]
         made = [
             figure(
                 "durable-accept",
@@ -64,7 +64,7 @@ def accept(effort: Effort) -> list[Figure]:
             )
         ]
         if runs:
-            ends = [(Cost(0, memory.run_s), Cost(0, ours.run_s)) for memory, ours in pairs]
+            ends = [(Cost(0, theirs.run_s), Cost(0, ours.run_s)) for theirs, ours in pairs]
             made.append(
                 figure(
                     "durable-accept",

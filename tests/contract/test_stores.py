@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,8 +57,11 @@ STORES: dict[str, Callable[[Path], Store[Any]]] = {
 
 
 @pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store[Any]:
-    return STORES[request.param](tmp_path)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store[Any]]:
+    store = STORES[request.param](tmp_path)
+    yield store
+    if isinstance(store, OneByOne):
+        store.store.close()
 
 
 def event(name: str) -> Invocation:
