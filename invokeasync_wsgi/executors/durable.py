@@ -637,7 +637,7 @@ class _Queue:
         try:
             self._store.hand_back(owner.name, claims)
         except BaseException:
-            self._put(claims)  # still claimed, so still to be run here
+            self._put(claims)  # still claimed as far as is known, so still to be run here
             raise
 
 

@@ -2,7 +2,8 @@
 
 A store holds events from their acceptance to the end of their last attempt. An executor that runs
 events itself puts its worker threads in front of a store; which promise its 202 makes is the
-store's: `MemoryStore` forgets with its process, `SQLiteStore` with its file.
+store's: `MemoryStore` forgets with its process. `SQLiteStore`, which keeps them on disk, takes and
+ends many at a time instead, as each of its steps is a commit.
 
 The states of an event: *waiting* (due now or later) → `claim` → *running* → `finish` (gone, or
 kept as history) or `requeue` (waiting again).
