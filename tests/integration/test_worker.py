@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from invokeasync_wsgi import Functions, InvokeAsyncMiddleware
+from invokeasync_wsgi.store import owners
 from invokeasync_wsgi.store.events import Events
 from tests.integration import ledger
 from tests.integration.ledger import Ledger
@@ -388,7 +389,7 @@ def test_signals_that_come_together_end_a_worker(site: Site) -> None:
     programs = [site.work() for _ in range(6)]
     for program in programs:
         eventually(lambda program=program: "running " in program.log(), within_s=_PATIENCE_S)  # type: ignore[misc]
-    eventually(lambda: len(list(site.owners.iterdir())) == len(programs))
+    eventually(lambda: len(list(owners.names(site.owners))) == len(programs))
     for program in programs:
         program.signal(signal.SIGINT)
         program.signal(signal.SIGTERM)
