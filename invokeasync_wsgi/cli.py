@@ -138,9 +138,7 @@ def _add_serve(commands: Any) -> None:
         help="gunicorn where it is installed, else Werkzeug's development server",
     )
     serve.add_argument("--auth", help="how callers are authenticated; must be said: none")
-    _add_executor(serve)
-    serve.add_argument("--region", help="region of the functions' ARNs (us-east-1)")
-    serve.add_argument("--account-id", help="account of the functions' ARNs (123456789012)")
+    _add_settings(serve)
     serve.add_argument(
         "--allow-unauthenticated",
         action="store_true",
@@ -160,9 +158,7 @@ def _add_worker(commands: Any) -> None:
         "target",
         help="module:name of a Functions registry or an application, or a .toml/.json file",
     )
-    _add_executor(command)
-    command.add_argument("--region", help="region of the functions' ARNs (us-east-1)")
-    command.add_argument("--account-id", help="account of the functions' ARNs (123456789012)")
+    _add_settings(command)
     command.add_argument(
         "--processes", type=_positive, default=1, help="how many processes (%(default)s)"
     )
@@ -191,8 +187,10 @@ def _positive(text: str) -> int:
 _count.__name__ = _positive.__name__ = "int"  # as argparse calls it in its errors
 
 
-def _add_executor(command: argparse.ArgumentParser) -> None:
+def _add_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--executor", help=f"where events go ({DEFAULT_EXECUTOR})")
+    command.add_argument("--region", help="region of the functions' ARNs (us-east-1)")
+    command.add_argument("--account-id", help="account of the functions' ARNs (123456789012)")
 
 
 def _settings_of(options: argparse.Namespace) -> dict[str, Any]:

@@ -137,3 +137,15 @@ def refuse_second_start(executor: object) -> None:
         raise ConfigurationError(
             f"executor {executor!r} serves another application already; give each its own"
         )
+
+
+def check_whole_number(kind: str, name: str, value: object, low: int) -> None:
+    """Refuse an option of an executor that is no whole number, or below ``low``.
+
+    Raises:
+        ConfigurationError: naming the executor's kind, the option, the value and what is allowed.
+    """
+    if type(value) is not int or value < low:
+        raise ConfigurationError(
+            f"{kind}: {name}={value!r}: it must be a whole number, {low} or more"
+        )

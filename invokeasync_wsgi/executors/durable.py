@@ -29,7 +29,7 @@ from ..store.events import Events
 from ..store.fair import FairQueue
 from ..store.sqlite import Ended, Room, SQLiteStore, StoredClaim, Wanted
 from ..store.watch import Watch
-from . import AttemptToRun, Work, refuse_second_start
+from . import AttemptToRun, Work, check_whole_number, refuse_second_start
 from .pool import Pool, Stats
 
 logger = logging.getLogger(__name__)
@@ -102,8 +102,7 @@ class DurableExecutor:
             ("max_waiting", max_waiting, 1),
             ("max_lost", max_lost, 0),
         ):
-            if type(value) is not int or value < low:
-                raise _refused(name, value, f"a whole number, {low} or more")
+            check_whole_number("sqlite", name, value, low)
         for name, seconds, least in (
             ("retention_s", retention_s, 0),
             ("dead_letter_retention_s", dead_letter_retention_s, 0),

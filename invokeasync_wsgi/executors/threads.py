@@ -15,13 +15,13 @@ import math
 
 from .. import process
 from ..clock import Clock, SystemClock
-from ..errors import ConfigurationError, ExecutorClosed
+from ..errors import ExecutorClosed
 from ..invocation import Invocation
 from ..retry import Decision, RetryAt
 from ..store import Claim
 from ..store.fair import FairQueue
 from ..store.memory import MemoryStore
-from . import AttemptToRun, Work, refuse_second_start
+from . import AttemptToRun, Work, check_whole_number, refuse_second_start
 from .pool import Pool, Stats
 
 logger = logging.getLogger(__name__)
@@ -56,10 +56,7 @@ class ThreadsExecutor:
             ("max_waiting_bytes", max_waiting_bytes, 1),
             ("max_lost", max_lost, 0),
         ):
-            if type(value) is not int or value < low:
-                raise ConfigurationError(
-                    f"threads: {name}={value!r}: it must be a whole number, {low} or more"
-                )
+            check_whole_number("threads", name, value, low)
         self._workers = workers
         self._max_waiting = max_waiting
         self._max_waiting_bytes = max_waiting_bytes
