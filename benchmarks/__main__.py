@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import durable, events
 from .imports import import_time
-from .in_process import accepted, pass_through
+from .in_process import accepted, pass_through, signed
 from .json_checks import json_checks
 from .paired import CannotRun, Effort, Figure, Row
 from .sockets import sockets
@@ -19,6 +19,7 @@ from .sockets import sockets
 BENCHMARKS: dict[str, Callable[[Effort], Sequence[Row | Figure]]] = {
     "pass-through": pass_through,
     "accepted": accepted,
+    "signed": signed,
     "sockets": sockets,
     "import": import_time,
     "json": json_checks,

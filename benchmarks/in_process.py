@@ -1,12 +1,22 @@
-"""``pass-through`` and ``accepted``: requests without a server."""
+"""``pass-through``, ``accepted`` and ``signed``: requests without a server."""
 
 from __future__ import annotations
 
+import importlib.util
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from invokeasync_wsgi import Functions, InvokeAsyncMiddleware, ThreadsExecutor
+from invokeasync_wsgi import (
+    CallbackExecutor,
+    Functions,
+    Invocation,
+    InvokeAsyncMiddleware,
+    SigV4,
+    ThreadsExecutor,
+)
+from invokeasync_wsgi.wire import INVOKE_ASYNC, Request
 
 from . import events
 from .paired import Cost, Effort, Meter, Row, alternate, compare
@@ -84,6 +94,75 @@ def accepted(effort: Effort) -> list[Row]:
 def _bare_app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
     start_response("200 OK", [])
     return [b""]
+
+
+def signed(effort: Effort) -> list[Row]:
+    """What it costs to know who sends an event, and that it may."""
+    body = events.records(200)
+    environ = events.signed_request(events.PATH, body)
+    keys = {events.ACCESS_KEY_ID: events.SECRET_ACCESS_KEY}
+    functions = Functions()
+    functions.add(events.FUNCTION_NAME, events.do_nothing)
+    authenticator = SigV4(keys)
+    applications = [
+        InvokeAsyncMiddleware(None, functions, auth=auth, executor=CallbackExecutor(_take))
+        for auth in ("none", authenticator)
+    ]
+    request = Request(INVOKE_ASYNC, events.FUNCTION_NAME, environ, lambda: body, time.time())
+
+    def sending(app: WSGIApplication, count: int) -> Cost:
+        with Meter() as meter:
+            for _ in range(count):
+                events.send(app, environ, body)
+        return meter.cost(count)
+
+    def calling(call: Callable[[], object], count: int) -> Cost:
+        with Meter() as meter:
+            for _ in range(count):
+                call()
+        return meter.cost(count)
+
+    if not all(events.send(app, environ, body).startswith("202") for app in applications):
+        raise RuntimeError("the event was not accepted")
+    unsigned, verified = applications
+    many, few = effort.count(5000), effort.count(1000)
+    added = alternate(
+        lambda: sending(unsigned, many),
+        lambda: sending(verified, many),
+        effort.rounds_or(11),
+    )
+    rows = [compare("signed", "200 B, verified and allowed", added, "added", target=30)]
+    if importlib.util.find_spec("botocore") is not None:
+        sign = _botocore_signer(body)
+        pairs = alternate(
+            lambda: calling(sign, few),
+            lambda: calling(lambda: authenticator.authenticate(request), few),
+            effort.rounds_or(11),
+        )
+        rows.append(compare("signed", "verifying over botocore's signing", pairs, "ratio", 0.25))
+    return rows
+
+
+def _take(invocation: Invocation) -> None:
+    """An executor's part, without one."""
+
+
+def _botocore_signer(body: bytes) -> Callable[[], object]:
+    """Makes and signs the same request with botocore."""
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    credentials = Credentials(events.ACCESS_KEY_ID, events.SECRET_ACCESS_KEY)
+    auth = SigV4Auth(credentials, "lambda", "us-east-1")
+    url = f"http://localhost{events.PATH}"
+
+    def sign() -> object:
+        request = AWSRequest("POST", url, headers={"Host": "localhost"}, data=body)
+        auth.add_auth(request)
+        return request
+
+    return sign
 
 
 def _is_empty(executor: ThreadsExecutor) -> bool:

@@ -1,8 +1,9 @@
-"""The client of ``sockets``, a process of its own: ``python -m benchmarks.load PORT EVENT N [C]``.
+"""The client of ``sockets``, a process of its own: its arguments are ``PORT EVENT N C [signed]``.
 
 Sends N times one of `events.EVENTS` over C connections that it keeps, as fast as they are
-answered, and prints the seconds that took. Ends with an error at the first answer that is no empty
-202, and when a server says nothing for ten seconds.
+answered, with the headers of a signed request if told so, and prints the seconds that took. Ends
+with an error at the first answer that is no empty 202, and when a server says nothing for ten
+seconds.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ def main() -> None:
     """Run the command line."""
     port, requests = int(sys.argv[1]), int(sys.argv[3])
     body = events.EVENTS[sys.argv[2]]
-    count = int(sys.argv[4]) if len(sys.argv) > 4 else CONNECTIONS
-    head = (
-        f"POST {events.PATH} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    message = head.encode() + body
+    count = int(sys.argv[4])
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    if "signed" in sys.argv[5:]:
+        headers |= events.signer(host=f"127.0.0.1:{port}").headers("POST", events.PATH, body)
+    else:
+        headers["Host"] = f"127.0.0.1:{port}"
+    head = "".join(f"{name}: {text}\r\n" for name, text in headers.items())
+    message = f"POST {events.PATH} HTTP/1.1\r\n{head}\r\n".encode() + body
     each = -(-requests // count)
     connections = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(count)]
     for connection in connections:

@@ -7,7 +7,13 @@ setting of the installed gunicorn is ignored by it.
 
 from __future__ import annotations
 
-from invokeasync_wsgi import CallbackExecutor, Functions, Invocation, InvokeAsyncMiddleware
+from invokeasync_wsgi import (
+    CallbackExecutor,
+    Functions,
+    Invocation,
+    InvokeAsyncMiddleware,
+    SigV4,
+)
 from invokeasync_wsgi.executors.durable import DurableExecutor
 from invokeasync_wsgi.gunicorn import worker_exit as worker_exit
 
@@ -34,6 +40,13 @@ ours = InvokeAsyncMiddleware(floor, _functions, auth="none", executor="threads:"
 #: The road up to the answer: nothing is kept and nothing runs.
 acknowledged = InvokeAsyncMiddleware(
     floor, _functions, auth="none", executor=CallbackExecutor(_take)
+)
+#: The same for those who sign.
+verified = InvokeAsyncMiddleware(
+    floor,
+    _functions,
+    auth=SigV4({events.ACCESS_KEY_ID: events.SECRET_ACCESS_KEY}),
+    executor=CallbackExecutor(_take),
 )
 
 

@@ -37,11 +37,16 @@ def sockets(effort: Effort) -> list[Row]:
         serving("floor") as floor,
         serving("ours") as ours,
         serving("acknowledged") as acknowledged,
+        serving("verified") as verified,
     ):
-        return [
+        rows = [
             _row(floor, side, effort, event, case, target)
             for event, target in _TARGETS.items()
             for side, case in ((acknowledged, "accepted"), (ours, "accepted and run"))
+        ]
+        return [
+            *rows,
+            _row(floor, verified, effort, "200 B", "signed and accepted", 1.4, is_signed=True),
         ]
 
 
@@ -61,25 +66,41 @@ def need_gunicorn() -> None:
 _TARGETS = {"200 B": 1.25, "100 KB of texts": 1.6, "100 KB of records": 1.6}
 
 
-def _row(floor: Server, ours: Server, effort: Effort, event: str, case: str, target: float) -> Row:
+def _row(
+    floor: Server,
+    ours: Server,
+    effort: Effort,
+    event: str,
+    case: str,
+    target: float,
+    *,
+    is_signed: bool = False,
+) -> Row:
     count = effort.count(2500)
     for server in (floor, ours):
-        send(server, event, load.CONNECTIONS)  # starts what starts late
+        send(server, event, load.CONNECTIONS, is_signed=is_signed)  # starts what starts late
     pairs = alternate(
-        lambda: send(floor, event, count),
-        lambda: send(ours, event, count),
+        lambda: send(floor, event, count, is_signed=is_signed),
+        lambda: send(ours, event, count, is_signed=is_signed),
         effort.rounds_or(9),
     )
     return compare("sockets", f"{event}, {case}, {events.VALIDATOR}", pairs, "ratio", target)
 
 
-def send(server: Server, event: str, count: int, *, connections: int = load.CONNECTIONS) -> Cost:
+def send(
+    server: Server,
+    event: str,
+    count: int,
+    *,
+    connections: int = load.CONNECTIONS,
+    is_signed: bool = False,
+) -> Cost:
     """Have a client send one of `events.EVENTS` ``count`` times; what the server spent on each."""
     before = cpu_s(server.worker_pid)
     client = subprocess.run(
         [
             *(sys.executable, "-m", "benchmarks.load", str(server.port)),
-            *(event, str(count), str(connections)),
+            *(event, str(count), str(connections), *(["signed"] * is_signed)),
         ],
         cwd=ROOT,
         stdout=subprocess.PIPE,

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 #: Why there is no capacity: AWS's words.
 ALL_IN_USE = "ConcurrentInvocationLimitExceeded"
 RESERVED_IN_USE = "ReservedFunctionConcurrentInvocationLimitExceeded"
+CALLER_RATE = "CallerRateLimitExceeded"
 
 
 class Gate:

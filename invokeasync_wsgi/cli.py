@@ -1,5 +1,5 @@
 """The command line, ``invokeasync-wsgi``: a server and workers without writing an application, and
-what an operator does with the events of a queue.
+what an operator does with the events of a queue and with keys.
 
 TARGET is ``module:name`` of a `Functions` registry, or a ``.toml`` or ``.json`` file that describes
 functions. For ``worker`` it may also be an application: an `InvokeAsyncMiddleware`, a Flask
@@ -107,6 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_worker(commands)
     operate.add_commands(commands, _executor_of)
+    _add_new_key(commands)
+    _add_new_token(commands)
     return parser
 
 
@@ -137,7 +139,12 @@ def _add_serve(commands: Any) -> None:
         choices=("gunicorn", "werkzeug"),
         help="gunicorn where it is installed, else Werkzeug's development server",
     )
-    serve.add_argument("--auth", help="how callers are authenticated; must be said: none")
+    serve.add_argument(
+        "--auth",
+        help="how callers are authenticated; must be said: sigv4:///FILE for signed requests, "
+        "sigv4: for the key in the environment, bearer:///FILE for tokens, none for everybody",
+    )
+    serve.add_argument("--policies", metavar="FILE", help="JSON file of what principals may do")
     _add_settings(serve)
     serve.add_argument(
         "--allow-unauthenticated",
@@ -174,6 +181,28 @@ def _add_worker(commands: Any) -> None:
     )
 
 
+def _add_new_key(commands: Any) -> None:
+    command = commands.add_parser(
+        "new-key",
+        help="make an access key",
+        description="Print a new access key as a profile of a credentials file, for the server's "
+        "(auth sigv4:///FILE) and for the client's (~/.aws/credentials).",
+    )
+    command.set_defaults(run=_print_new_key)
+    command.add_argument("name", help="the profile: whose key it is")
+
+
+def _add_new_token(commands: Any) -> None:
+    command = commands.add_parser(
+        "new-token",
+        help="make a bearer token",
+        description="Print the hash of a new bearer token as a section of the server's file (auth "
+        "bearer:///FILE), and the token itself, which is kept nowhere, to standard error.",
+    )
+    command.set_defaults(run=_print_new_token)
+    command.add_argument("name", help="the section: whose token it is")
+
+
 def _count(text: str, low: int = 0) -> int:
     if int(text) < low:
         raise ValueError
@@ -195,10 +224,36 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
 
 def _settings_of(options: argparse.Namespace) -> dict[str, Any]:
     settings = {"executor": DEFAULT_EXECUTOR, **read_settings(os.environ)}
-    for name in ("auth", "executor", "region", "account_id"):
+    for name in ("auth", "policies", "executor", "region", "account_id"):
         if getattr(options, name, None) is not None:
             settings[name] = getattr(options, name)
     return settings
+
+
+def _print_new_key(options: argparse.Namespace) -> None:
+    from .auth.credentials import Credential, new_key
+
+    access_key_id, secret_access_key = new_key()
+    Credential(secret_access_key, options.name)  # refuses what can be nobody's name
+    print(
+        f"[{options.name}]\n"
+        f"aws_access_key_id = {access_key_id}\n"
+        f"aws_secret_access_key = {secret_access_key}"
+    )
+
+
+def _print_new_token(options: argparse.Namespace) -> None:
+    from .auth.tokens import Token, hash_of, new_token
+
+    token = new_token()
+    Token(options.name)
+    print(f"[{options.name}]\nsha256 = {hash_of(token)}")
+    print(token, file=sys.stderr)
+
+
+def _worker_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """A worker serves nobody, and so needs no keys and no policies."""
+    return {**_settings_of(options), "auth": "nobody", "policies": None}
 
 
 def _executor_of(options: argparse.Namespace) -> object:
@@ -211,7 +266,8 @@ def _serve(options: argparse.Namespace) -> None:
         _check_for_worker_processes(settings)
     functions = load_functions(options.target)
     application = InvokeAsyncMiddleware(None, functions, **settings)
-    if not (options.allow_unauthenticated or _is_loopback(options.host)):
+    is_open = settings.get("auth") == "none"
+    if is_open and not (options.allow_unauthenticated or _is_loopback(options.host)):
         raise ConfigurationError(
             f"auth='none' on {options.host!r} lets everybody who reaches it invoke every "
             "function; bind a loopback address, or confirm with --allow-unauthenticated"
@@ -240,23 +296,30 @@ def _check_for_worker_processes(settings: dict[str, Any]) -> None:
 def _serve_and_work(options: argparse.Namespace, settings: dict[str, Any]) -> None:
     """Serve in one process tree and run attempts in others, all of them looked after from here."""
     url = str(settings["executor"])
-    given = ["--auth", settings["auth"]] if settings.get("auth") else []
-    for name in ("region", "account_id"):
-        if name in settings:
-            given += [f"--{name.replace('_', '-')}", settings[name]]
+    given = _options_of(settings, "region", "account_id")
     this = [sys.executable, "-m", __package__, "--parent", str(os.getpid())]
-    serve = [*this, "serve", options.target, *given]
+    serve = [*this, "serve", options.target, *given, *_options_of(settings, "auth", "policies")]
     serve += ["--executor", f"{url}{'&' if '?' in url else '?'}workers=0"]
     for name in ("host", "port", "workers", "threads"):
         serve += [f"--{name}", str(getattr(options, name))]
     serve += ["--server", options.server] if options.server else []
     serve += ["--allow-unauthenticated"] if options.allow_unauthenticated else []
-    work = [*this, "worker", options.target, "--executor", url, *given[2 * ("--auth" in given) :]]
+    work = [*this, "worker", options.target, "--executor", url, *given]
     worker.supervise([serve, *[work] * options.worker_processes])
 
 
+def _options_of(settings: dict[str, Any], *names: str) -> list[str]:
+    """Options for another process of ours, as far as there is something to say."""
+    return [
+        text
+        for name in names
+        if settings.get(name)
+        for text in (f"--{name.replace('_', '-')}", settings[name])
+    ]
+
+
 def _work(options: argparse.Namespace) -> None:
-    application = load_application(options.target, {**_settings_of(options), "auth": "none"})
+    application = load_application(options.target, _worker_settings(options))
     if options.processes > 1:
         arguments = options.arguments
         at = arguments.index("worker")

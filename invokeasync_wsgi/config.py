@@ -13,7 +13,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from . import names, targets
 from .errors import ConfigurationError
@@ -74,9 +75,17 @@ class Settings:
         ConfigurationError: a value is not allowed, or ``auth`` was not given.
     """
 
-    #: How callers are authenticated. No default, so that no door stands open by accident.
-    #: ``"none"``: anybody who can reach the server may invoke any function.
-    auth: str | None = None
+    #: How callers are authenticated. No default, so that no door stands open by accident. A URL
+    #: such as ``"sigv4:///credentials.ini"``, or an authenticator; see `auth`. ``"none"``: anybody
+    #: who can reach the server may invoke any function. ``"nobody"``: only this process may.
+    auth: Any = None
+    #: What principals may do: a mapping of their names or ARNs to IAM policies, or the path of a
+    #: JSON file with one, which is read again when it changes. ``None``: every principal of the
+    #: account may invoke all functions, and nothing else.
+    policies: Any = field(default=None, repr=False)
+    #: Refused requests in a minute of one source, and of one key id, that are answered and logged
+    #: one by one; more get 429. Good requests are let through at any rate.
+    auth_failures_per_minute: int = 60
     #: Where accepted events go: a URL such as ``"threads:?workers=8"``, or an executor.
     executor: Any = "threads:"
     #: The region in the functions' ARNs; names with another one are not found here.
@@ -123,11 +132,13 @@ class Settings:
     max_log_chars: int = 64 * _KIB
 
     def __post_init__(self) -> None:
-        if self.auth != "none":
+        if self.auth is None or self.auth == "":
             raise ConfigurationError(
-                f"auth={self.auth!r}: say how callers are authenticated. The one choice so far is "
-                "auth='none' (--auth none, INVOKEASYNC_AUTH=none): everybody who reaches the "
-                "server may invoke every function"
+                f"auth={self.auth!r}: say how callers are authenticated (auth=, --auth, "
+                "INVOKEASYNC_AUTH): 'sigv4:///credentials.ini' for requests signed as AWS's "
+                "clients sign them, 'bearer:///tokens.ini' for bearer tokens, an authenticator of "
+                "your own, 'nobody' for calls from this process only, or 'none': everybody who "
+                "reaches the server may invoke every function"
             )
         if not isinstance(self.region, str) or not names.is_region(self.region):
             _refuse("region", self.region, "an AWS region, such as 'us-east-1'")
@@ -136,6 +147,7 @@ class Settings:
         for name in _SIZES:
             _in_range(name, getattr(self, name), 1, None)
         _in_range("sync_concurrency", self.sync_concurrency, 0, None)
+        _in_range("auth_failures_per_minute", self.auth_failures_per_minute, 1, None)
         if not isinstance(self.capture_output, bool):
             _refuse("capture_output", self.capture_output, "True or False")
         self.async_settings()
@@ -205,6 +217,66 @@ def read_settings(*sources: Mapping[str, object]) -> dict[str, Any]:
     return values
 
 
+class Kind(NamedTuple):
+    """What a scheme of a setting's URL stands for."""
+
+    make: Callable[..., object]
+    #: The options that may stand in the URL's query, and what their text becomes.
+    options: Mapping[str, Callable[[str], Any]]
+    #: Whether the URL has a path, which ``make`` takes first; ``None`` if it may have one.
+    has_path: bool | None = False
+
+
+def make_of_url(setting: str, url: str, kinds: Mapping[str, Kind], example: str) -> object:
+    """What a setting means that is a URL, such as ``"sqlite:///queue.db?workers=8"``.
+
+    Args:
+        setting: its name.
+        url: its value. Three slashes before a path from the current directory, four before one
+            from the root; a scheme alone may go without its colon.
+        kinds: by scheme.
+        example: of what it may be.
+
+    Raises:
+        ConfigurationError: no such scheme, or an option that it does not have or cannot use.
+    """
+    parts = urlsplit(url if ":" in url else f"{url}:")
+    kind = kinds.get(parts.scheme)
+    has_path = url.startswith(f"{parts.scheme}:///") and len(parts.path) > 1
+    has_any = bool(parts.path or parts.netloc)
+    is_right = kind is not None and (
+        has_path if kind.has_path else not has_any or (kind.has_path is None and has_path)
+    )
+    if kind is None or not is_right or parts.netloc or parts.fragment:
+        hint = f", and {unknown(setting, parts.scheme, kinds)}" if kind is None else ""
+        raise ConfigurationError(
+            f"{setting}={url!r}: its form is {example} (with four slashes for a path from the "
+            f"root){hint}"
+        )
+    options: dict[str, Any] = {}
+    for name, text in parse_qsl(parts.query, keep_blank_values=True):
+        if name in options:
+            raise ConfigurationError(f"{setting}={url!r}: {name} is given twice")
+        if name not in kind.options:
+            raise ConfigurationError(f"{setting}={url!r}: {unknown('option', name, kind.options)}")
+        try:
+            options[name] = kind.options[name](text)
+        except ValueError as exc:
+            raise ConfigurationError(
+                f"{setting}={url!r}: {name}={text!r}: it must be {_EXPECTED[kind.options[name]]}"
+            ) from exc
+    path = [unquote(parts.path[1:])] if has_path else []
+    return kind.make(*path, **options)
+
+
+def flag(text: str) -> bool:
+    """A flag, from text: ``true`` and ``1``, ``false`` and ``0``."""
+    try:
+        return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+    except KeyError:
+        raise ValueError("'true' or '1', or 'false' or '0'") from None
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """The text for a name that is not among the known ones, with the nearest of them.
 
@@ -215,13 +287,6 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
     return f"there is no {kind} {name!r}; {hint}"
-
-
-def _flag(text: str) -> bool:
-    try:
-        return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-    except KeyError:
-        raise ValueError("'true' or '1', or 'false' or '0'") from None
 
 
 def _whole_number(text: str) -> int:
@@ -238,13 +303,20 @@ def _numbers(text: str) -> tuple[float, ...]:
         raise ValueError("numbers with commas between them") from None
 
 
+#: What the text of an option must be, where it can be wrong.
+_EXPECTED: Mapping[Callable[[str], Any], str] = {
+    int: "a number",
+    float: "a number",
+    flag: "'true' or 'false'",
+}
+
 #: By the annotation of the field, which `__future__` keeps as text.
 _FROM_TEXT: Mapping[str, Callable[[str], object]] = {
     "str": str,
     "str | None": str,
     "Any": str,
     "int": _whole_number,
-    "bool": _flag,
+    "bool": flag,
     "tuple[float, ...]": _numbers,
 }
 

@@ -117,6 +117,46 @@ class InvalidRequestContentException(AWSError):
     type = "User"
 
 
+class AuthenticationError(AWSError):
+    """The base of the answers to a caller who could not be verified (403, no ``Type``).
+
+    The client is told the class of the failure in AWS's words, the log is told the reason.
+
+    Args:
+        message: the text for the client.
+        why: the reason, for the log: no secret, no signature. The text by default.
+        key_id: whom the caller claims to be, such as an access key id; ``None`` when it does not
+            say. Failures are counted by it.
+    """
+
+    status = HTTPStatus.FORBIDDEN
+
+    def __init__(self, message: str, *, why: str | None = None, key_id: str | None = None) -> None:
+        super().__init__(message)
+        self.why = message if why is None else why
+        self.key_id = key_id
+
+
+class MissingAuthenticationTokenException(AuthenticationError):
+    """The request does not say who sends it (403)."""
+
+
+class IncompleteSignatureException(AuthenticationError):
+    """The signature's parameters are not all there, or malformed (403)."""
+
+
+class InvalidSignatureException(AuthenticationError):
+    """The signature is not this request's, too old, from the future, or for elsewhere (403)."""
+
+
+class UnrecognizedClientException(AuthenticationError):
+    """The key or token is not known here, or disabled (403)."""
+
+
+class ExpiredTokenException(AuthenticationError):
+    """The key or token was good until it expired (403)."""
+
+
 class AccessDeniedException(AWSError):
     """The caller may not do this, or "this" is no operation at all (403, no ``Type``)."""
 

@@ -30,6 +30,8 @@ from .errors import (
     InvalidRuntimeException,
     ResourceNotFoundException,
 )
+from .names import FunctionReference
+from .policy import Policy
 
 if TYPE_CHECKING:
     from typing import TypedDict
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
         on_failure: str | Callable[[Any], object] | None
         dead_letter: str | Callable[[Any], object] | None
         recursive_loop: str | None
+        policy: Mapping[str, Any] | str | None
+        tags: Mapping[str, str]
         lazy: bool
 
 
@@ -154,10 +158,16 @@ class Function:
     dead_letter: str | Callable[[Any], object] | None = field(default=None, repr=False)
     #: This function's own value; ``None`` takes the one of `config.Settings`.
     recursive_loop: str | None = None
+    #: Who else may invoke it: a resource-based policy, as a mapping or as JSON. See `policy`.
+    policy: Mapping[str, Any] | str | None = field(default=None, repr=False)
+    #: For conditions on ``aws:ResourceTag/…`` in policies.
+    tags: Mapping[str, str] = field(default_factory=dict)
     #: Import the handlers when they are first called, not at registration. A handler that cannot
     #: be imported then fails its invocations, as on Lambda, and not the start of the process.
     lazy: bool = False
 
+    #: `policy`, ready to be evaluated.
+    resource_policies: tuple[Policy, ...] = field(init=False, repr=False)
     #: The fields of `AsyncSettings` that are not ``None``.
     _own_settings: Mapping[str, Any] = field(init=False, repr=False)
     _versions: Mapping[str, Version] = field(init=False, repr=False)
@@ -190,8 +200,14 @@ class Function:
             "reserved_concurrency",
             "a whole number, 0 or more",
         )
-        for setting in ("versions", "aliases"):
+        for setting in ("versions", "aliases", "tags"):
             self._check(isinstance(getattr(self, setting), Mapping), setting, "a mapping")
+        self._check(
+            all(isinstance(text, str) for tag in self.tags.items() for text in tag),
+            "tags",
+            "a mapping of texts to texts",
+        )
+        self.resource_policies = self._parse_policy()
         try:
             self._own_settings = self._parse_own_settings()
             self.async_settings(AsyncSettings())
@@ -225,6 +241,12 @@ class Function:
                     "for itself."
                 )
         return {name: value for name, value in own.items() if value is not None}
+
+    def _parse_policy(self) -> tuple[Policy, ...]:
+        if self.policy is None:
+            return ()
+        name = f"function {self.name}"
+        return (Policy.parse(self.policy, name=name, kind="resource"),)
 
     def has(self, qualifier: str | None) -> bool:
         """Whether the version or alias exists; ``None`` and ``$LATEST`` always do."""
@@ -412,51 +434,58 @@ class Functions:
             raise ConfigurationError(f"function {name!r} is registered already")
         return function
 
-    def resolve(
-        self, function_name: str, qualifier: str | None, *, region: str, account_id: str
-    ) -> tuple[Function, str | None]:
-        """The function that a caller means, and the qualifier it runs under.
+    def refer(self, function_name: str, qualifier: str | None) -> FunctionReference:
+        """What a caller means by a name and a ``Qualifier`` parameter, whether it exists or not.
 
         Args:
             function_name: a name, partial ARN or ARN without violations (see `names`).
-            qualifier: the ``Qualifier`` parameter, or ``None``.
+            qualifier: the parameter, or ``None``.
+
+        Raises:
+            InvalidParameterValueException: the name has another qualifier than the parameter.
+        """
+        if qualifier is None and function_name in self._by_name:
+            return FunctionReference(function_name)
+        reference = names.parse(function_name)
+        if reference is None:
+            raise ValueError(f"function name {function_name!r} was not validated")
+        if qualifier is None:
+            return reference
+        if reference.qualifier not in (None, qualifier):
+            raise InvalidParameterValueException(
+                "The derived qualifier from the function name does not match the specified "
+                "qualifier."
+            )
+        return reference._replace(qualifier=qualifier)
+
+    def resolve(self, reference: FunctionReference, *, region: str, account_id: str) -> Function:
+        """The function that a caller means.
+
+        Args:
+            reference: see `refer`.
             region: of this service.
             account_id: of this service.
 
         Raises:
-            InvalidParameterValueException: the name has another qualifier than the parameter.
             ResourceNotFoundException: no such function, version or alias, or another region's.
             AccessDeniedException: another account's.
             InvalidRuntimeException: the function cannot run here.
         """
-        function = self._by_name.get(function_name)
-        if function is None or qualifier is not None:
-            reference = names.parse(function_name)
-            if reference is None:
-                raise ValueError(f"function name {function_name!r} was not validated")
-            if reference.qualifier is not None:
-                if qualifier is not None and qualifier != reference.qualifier:
-                    raise InvalidParameterValueException(
-                        "The derived qualifier from the function name does not match the "
-                        "specified qualifier."
-                    )
-                qualifier = reference.qualifier
-            if reference.region not in (None, region):
-                raise ResourceNotFoundException(
-                    f"Functions from '{reference.region}' are not reachable in this region "
-                    f"('{region}')"
-                )
-            if reference.account_id not in (None, account_id):
-                raise AccessDeniedException(None)  # AWS sends null, and says no more than that
-            function = self._by_name.get(reference.name)
-            if function is None or not function.has(qualifier):
-                arn = names.function_arn(
-                    region, account_id, reference.name, qualifier or names.LATEST
-                )
-                raise ResourceNotFoundException(f"Function not found: {arn}")
+        if reference.region not in (None, region):
+            raise ResourceNotFoundException(
+                f"Functions from '{reference.region}' are not reachable in this region ('{region}')"
+            )
+        if reference.account_id not in (None, account_id):
+            raise AccessDeniedException(None)  # AWS sends null, and says no more than that
+        function = self._by_name.get(reference.name)
+        if function is None or not function.has(reference.qualifier):
+            arn = names.function_arn(
+                region, account_id, reference.name, reference.qualifier or names.LATEST
+            )
+            raise ResourceNotFoundException(f"Function not found: {arn}")
         if function.lazy:
             function.require_usable_runtime()
-        return function, qualifier
+        return function
 
     def get(self, name: str) -> Function | None:
         """The function registered under a bare name, or ``None``."""

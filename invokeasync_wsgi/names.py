@@ -11,6 +11,7 @@ Accepted forms of a function name: ``f``, ``f:q``, ``function:f``, ``12345678901
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 #: What an unqualified name means.
@@ -73,7 +74,7 @@ def function_arn(region: str, account_id: str, name: str, qualifier: str | None 
     >>> function_arn("us-gov-west-1", "123456789012", "f", "live")
     'arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function:f:live'
     """
-    arn = f"arn:{_partition(region)}:lambda:{region}:{account_id}:function:{name}"
+    arn = f"arn:{partition(region)}:lambda:{region}:{account_id}:function:{name}"
     return arn if qualifier is None else f"{arn}:{qualifier}"
 
 
@@ -174,10 +175,11 @@ def _violation(member: str, value: str, constraint: str) -> str:
     return f"Value '{value}' at '{member}' failed to satisfy constraint: Member must {constraint}"
 
 
-def _partition(region: str) -> str:
-    """The partition of a region, by its prefix.
+@lru_cache(maxsize=32)
+def partition(region: str) -> str:
+    """The partition of a region, by its prefix: ``aws``, ``aws-cn``, and so on.
 
-    >>> _partition("cn-north-1"), _partition("eusc-de-east-1"), _partition("eu-west-1")
+    >>> partition("cn-north-1"), partition("eusc-de-east-1"), partition("eu-west-1")
     ('aws-cn', 'aws-eusc', 'aws')
     """
     for prefix, partition in _PARTITIONS:

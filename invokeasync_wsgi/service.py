@@ -4,8 +4,9 @@ Every door (the WSGI middleware, the Flask extension, `Service.submit` from Pyth
 here, and every attempt that an executor runs ends here. The service holds no state of its own
 beyond what it was made with, so threads and forked processes share it.
 
-The order of the checks is Lambda's: the operation, the parameters, another qualifier, whether the
-function exists, the size, JSON, capacity. Before the executor has taken the event nothing is
+The order of the checks is Lambda's: who calls, the operation, the parameters, another qualifier,
+whether the caller may, whether the function exists, the size, JSON, capacity. (A signature covers
+the body, so the size is looked at with it.) Before the executor has taken the event nothing is
 remembered, and after that nothing can turn the 202 into an error.
 """
 
@@ -14,21 +15,23 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 from . import admission, context, lineage, names, payload, retry, targets, wire
+from .auth.choices import make_authenticator
+from .auth.failures import Failures
+from .auth.policies import INVOKE_FUNCTION, Policies
 from .clock import Clock, SystemClock
 from .config import AsyncSettings, Settings, make_settings
 from .destinations import Destinations
 from .errors import (
     AccessDeniedException,
+    AuthenticationError,
     AWSError,
     ConfigurationError,
     RecursiveInvocationException,
-    RequestEntityTooLargeException,
     ResourceNotFoundException,
     ServiceException,
 )
@@ -36,6 +39,8 @@ from .executors import AfterAnswer, AttemptToRun, Executor
 from .executors.urls import make_executor
 from .functions import Function, Functions
 from .invocation import UNHANDLED, Invocation, Outcome, new_request_id
+from .names import FunctionReference
+from .policy import Principal
 from .runner import Attempt, Runner, Surroundings, run_with_deadline
 
 logger = logging.getLogger(__name__)
@@ -63,7 +68,8 @@ class Service:
         surroundings: entered around each handler, in the thread that calls it.
 
     Raises:
-        ConfigurationError: the functions or the executor are not usable.
+        ConfigurationError: the functions, the authenticator, a policy or the executor are not
+            usable.
     """
 
     def __init__(
@@ -79,6 +85,10 @@ class Service:
         self.functions = functions
         self.settings = settings
         self.clock: Clock = SystemClock() if clock is None else clock
+        self._authenticator = make_authenticator(settings.auth)
+        self._policies = Policies(settings)
+        #: The callers that were refused in this process.
+        self.auth_failures = Failures(settings.auth_failures_per_minute)
         self.executor: Executor = make_executor(settings.executor)
         self._destinations = Destinations(settings, self.clock)
         self._async_settings = settings.async_settings()
@@ -90,31 +100,48 @@ class Service:
         self._runner = Runner(settings, self.clock, surroundings)
         self._gate = admission.Gate(settings.sync_concurrency)
         self._reserved_gates: dict[str, admission.Gate] = {}
+        if self._authenticator is not None:
+            self._authenticator.start(settings, self.clock)
         self.executor.start(self, self.clock)
 
     # --- the way in ---------------------------------------------------------------------------
 
     def handle(self, request: wire.Request) -> wire.Response:
         """The answer to a request below our prefixes. Never raises an `Exception`."""
-        request_id = new_request_id(self.clock.time())
+        request_id = new_request_id(request.received_at)
         try:
+            caller = self._authenticate(request)
             request_id = wire.request_id(request, request_id)
             if request.operation is None:
                 raise AccessDeniedException(wire.UNKNOWN_OPERATION)
             if request.operation == wire.INVOKE_ASYNC:
-                return self._invoke_async(request, request_id)
-            return self._invoke(request, request_id)
+                return self._invoke_async(request, request_id, caller)
+            return self._invoke(request, request_id, caller)
+        except AuthenticationError as exc:
+            error = self.auth_failures.note(exc, request, request_id)
+            return wire.refusal(request_id, error, to_stranger=True)
         except AWSError as exc:
             return wire.refusal(request_id, exc)
         except Exception:
             logger.exception("request %s failed", request_id)
             return wire.refusal(request_id, ServiceException("An internal error occurred."))
 
-    def _invoke_async(self, request: wire.Request, request_id: str) -> wire.Response:
+    def _authenticate(self, request: wire.Request) -> Principal | None:
+        """Who sends the request; ``None`` where nobody is asked."""
+        if self._authenticator is None:
+            return None
+        caller = self._authenticator.authenticate(request)
+        if not isinstance(caller, Principal):
+            raise TypeError(f"{self._authenticator!r} gave {caller!r}, which is no Principal")
+        return caller
+
+    def _invoke_async(
+        self, request: wire.Request, request_id: str, caller: Principal | None
+    ) -> wire.Response:
         if self.functions.get(request.function_name) is None:
             wire.check_names(request.function_name)
-        function, qualifier = self._resolve(request.function_name, None)
-        event = _read(request, self.settings.max_invoke_async_bytes, _event_too_large)
+        function, qualifier = self._function_for(caller, request, None)
+        event = _checked(request.read_body())
         after = self._accept(
             Invocation(
                 request_id=request_id,
@@ -127,28 +154,25 @@ class Service:
         )
         return wire.accepted(request_id, after)
 
-    def _invoke(self, request: wire.Request, request_id: str) -> wire.Response:
+    def _invoke(
+        self, request: wire.Request, request_id: str, caller: Principal | None
+    ) -> wire.Response:
         streaming = request.operation == wire.INVOKE_WITH_RESPONSE_STREAM
         parameters = wire.invoke_parameters(request, streaming=streaming)
-        function, qualifier = self._resolve(request.function_name, parameters.qualifier)
+        function, qualifier = self._function_for(caller, request, parameters.qualifier)
         if parameters.invocation_type == wire.DRY_RUN:
             return wire.would_run(request_id)
-        is_event = parameters.invocation_type == wire.EVENT
-        if is_event:
-            event = _read(request, self.settings.max_event_bytes, _event_too_large)
-        else:
-            event = _read(request, self.settings.max_request_bytes, _request_too_large)
         invocation = Invocation(
             request_id=request_id,
             function_name=function.name,
             qualifier=qualifier,
-            payload=event,
+            payload=_checked(request.read_body()),
             accepted_at=self.clock.time(),
             client_context=parameters.client_context,
             trace_id=request.header("HTTP_X_AMZN_TRACE_ID"),
             tenant_id=parameters.tenant_id,
         )
-        if is_event:
+        if parameters.invocation_type == wire.EVENT:
             after = self._accept(invocation)
             response = wire.accepted(request_id, after)
         else:
@@ -180,7 +204,7 @@ class Service:
         invocation, _ = self._invocation(function_name, event, qualifier)
         size, limit = len(invocation.payload), self.settings.max_event_bytes
         if size > limit:
-            raise _event_too_large(size, limit)
+            raise wire.event_too_large(size, limit)
         after = self._accept(invocation)
         if after is not None:  # there is no answer to wait for
             after()
@@ -196,7 +220,7 @@ class Service:
         invocation, function = self._invocation(function_name, event, qualifier)
         size, limit = len(invocation.payload), self.settings.max_request_bytes
         if size > limit:
-            raise _request_too_large(size, limit)
+            raise wire.request_too_large(size, limit)
         return self._run_now(invocation, function)
 
     def _invocation(
@@ -204,7 +228,8 @@ class Service:
     ) -> tuple[Invocation, Function]:
         """The invocation of a caller within this process, checked as one over HTTP is."""
         wire.check_names(function_name, qualifier)
-        function, qualifier = self._resolve(function_name, qualifier)
+        reference = self.functions.refer(function_name, qualifier)
+        function = self._resolve(reference)
         if event is None:
             event = payload.EMPTY_EVENT
         encoded = event if isinstance(event, bytes) else payload.encode_event(event)
@@ -212,19 +237,26 @@ class Service:
         invocation = Invocation(
             request_id=new_request_id(self.clock.time()),
             function_name=function.name,
-            qualifier=qualifier,
+            qualifier=reference.qualifier,
             payload=_checked(encoded),
             accepted_at=self.clock.time(),
             trace_id=None if calling is None else calling.trace_id,
         )
         return invocation, function
 
-    def _resolve(self, function_name: str, qualifier: str | None) -> tuple[Function, str | None]:
+    def _function_for(
+        self, caller: Principal | None, request: wire.Request, qualifier: str | None
+    ) -> tuple[Function, str | None]:
+        """The function that a request means and its qualifier, if the caller may invoke it."""
+        reference = self.functions.refer(request.function_name, qualifier)
+        if caller is not None:  # before it shows whether there is such a function
+            function = self.functions.get(reference.name)
+            self._policies.require(caller, INVOKE_FUNCTION, reference, function, request)
+        return self._resolve(reference), reference.qualifier
+
+    def _resolve(self, reference: FunctionReference) -> Function:
         return self.functions.resolve(
-            function_name,
-            qualifier,
-            region=self.settings.region,
-            account_id=self.settings.account_id,
+            reference, region=self.settings.region, account_id=self.settings.account_id
         )
 
     def _accept(self, invocation: Invocation) -> AfterAnswer | None:
@@ -505,7 +537,7 @@ def run_attempt(
     Raises:
         ResourceNotFoundException: the function, version or alias is not in ``functions``.
     """
-    settings.update(auth="none", executor="inline:")
+    settings.update(auth="nobody", policies=None, executor="inline:")
     service = Service(functions, make_settings(**settings), clock=clock, surroundings=surroundings)
     attempt = service._begin(invocation)
     decision = attempt.run()
@@ -514,33 +546,12 @@ def run_attempt(
     return attempt.outcome, decision
 
 
-def _read(request: wire.Request, limit: int, too_large: Callable[[int, int], AWSError]) -> bytes:
-    """The event in the body of a request, or the refusal that its size and limit make."""
-    try:
-        body = request.read_body(limit)
-    except wire.BodyTooLarge as exc:
-        raise too_large(exc.size, limit) from exc
-    return _checked(body)
-
-
 def _checked(body: bytes) -> bytes:
     """The event of a body: its bytes, once they are known to be JSON; ``{}`` for none."""
     if not body:
         return payload.EMPTY_EVENT
     payload.check(body)
     return body
-
-
-def _event_too_large(size: int, limit: int) -> RequestEntityTooLargeException:
-    return RequestEntityTooLargeException(
-        f"{size} byte payload is too large for the Event invocation type (limit {limit} bytes)"
-    )
-
-
-def _request_too_large(size: int, limit: int) -> RequestEntityTooLargeException:
-    return RequestEntityTooLargeException(
-        f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
-    )
 
 
 def _delivers(settings: AsyncSettings) -> bool:

@@ -2,20 +2,23 @@
 
 `FakeClock` is moved by hand. `SteppedExecutor` is a real executor on a real store that runs nothing
 until it is told to. `Client` sends requests to a WSGI application as Lambda's clients do, without
-a socket.
+a socket, and a `Signer` signs them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 from wsgiref.util import is_hop_by_hop
 from wsgiref.validate import validator
 
-from .clock import Alarm, Clock
+from . import sigv4
+from .clock import Alarm, Clock, SystemClock
 from .executors import Work, refuse_second_start
 from .invocation import Invocation
 from .retry import Decision, GiveUp, RetryAt
@@ -146,6 +149,62 @@ class Answer(NamedTuple):
     body: bytes
 
 
+@dataclass(frozen=True)
+class Signer:
+    """Signs requests as AWS's clients do: with these keys, for this region, at the clock's time."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+    region: str = "us-east-1"
+    clock: Clock = field(default_factory=SystemClock)
+    #: What the client calls the service.
+    host: str = "localhost"
+
+    def headers(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, str]:
+        """The headers of a request, those that sign it included.
+
+        Args:
+            method: the HTTP method.
+            path: as on the wire, a mount's prefix included.
+            body: of the request.
+            query: the query string.
+            headers: what else the request has. Those named ``X-Amz-…`` are signed too.
+        """
+        amz_date = sigv4.basic_format(self.clock.time())
+        given = {**(headers or {}), "Host": self.host, "X-Amz-Date": amz_date}
+        if self.session_token is not None:
+            given["X-Amz-Security-Token"] = self.session_token
+        by_name = {name.lower(): text for name, text in given.items()}
+        names = sorted(name for name in by_name if name == "host" or name.startswith("x-amz-"))
+        signed = ";".join(names)
+        canonical = sigv4.canonical_request(
+            method,
+            sigv4.canonical_path(path),
+            sigv4.canonical_query(query),
+            sigv4.canonical_headers([(name, name) for name in names], by_name),
+            signed,
+            given.get("X-Amz-Content-Sha256") or hashlib.sha256(body).hexdigest(),
+        )
+        day = amz_date[:8]
+        scope = f"{day}/{self.region}/{sigv4.SERVICE}/{sigv4.TERMINATOR}"
+        key = sigv4.signing_key(self.secret_access_key, day, self.region)
+        signature = sigv4.sign(key, sigv4.string_to_sign(amz_date, scope, canonical))
+        given["Authorization"] = (
+            f"{sigv4.ALGORITHM} Credential={self.access_key_id}/{scope}, "
+            f"SignedHeaders={signed}, Signature={signature}"
+        )
+        return given
+
+
 class Client:
     """Sends requests to a WSGI application and checks what comes back.
 
@@ -156,11 +215,15 @@ class Client:
     Args:
         app: the application.
         script_name: a prefix that the application is mounted at.
+        signer: signs every request.
     """
 
-    def __init__(self, app: WSGIApplication, *, script_name: str = "") -> None:
+    def __init__(
+        self, app: WSGIApplication, *, script_name: str = "", signer: Signer | None = None
+    ) -> None:
         self._app = validator(app)
         self._script_name = script_name
+        self._signer = signer
 
     def invoke_async(self, function_name: str, payload: bytes = b"", **options: Any) -> Answer:
         """POST to InvokeAsync's path, the name encoded as SDKs encode it."""
@@ -204,6 +267,10 @@ class Client:
             headers: request headers by their usual names.
             environ: keys to set in the environ, last.
         """
+        if self._signer is not None:
+            headers = self._signer.headers(
+                method, quote(self._script_name) + path, body, query=query, headers=headers
+            )
         request: dict[str, Any] = {
             "REQUEST_METHOD": method,
             "SCRIPT_NAME": self._script_name,

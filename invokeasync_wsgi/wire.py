@@ -20,13 +20,19 @@ import binascii
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from . import eventstream, names
-from .errors import AWSError, InvalidRequestContentException, ValidationException
+from .config import Settings
+from .errors import (
+    AWSError,
+    InvalidRequestContentException,
+    RequestEntityTooLargeException,
+    ValidationException,
+)
 from .invocation import Outcome
 
 INVOKE_ASYNC = "InvokeAsync"
@@ -63,28 +69,28 @@ LOG_TYPES = ("None", "Tail")
 _REQUEST_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-class BodyTooLarge(Exception):
-    """A body is over the limit it was to be read with. Carries its size in bytes: the announced
-    one, or of a body without a length as much as was read."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
-        self.size = size
-
-
 class Request(NamedTuple):
-    """A request below our prefixes, as the service sees it."""
+    """A request below our prefixes, as authenticators and the service see it."""
 
     #: `INVOKE_ASYNC`, `INVOKE`, `INVOKE_WITH_RESPONSE_STREAM`; ``None`` for anything else.
     operation: str | None
     #: The function's name, decoded, as given.
     function_name: str
-    #: ``QUERY_STRING`` as given.
-    query: str
-    #: The value of a header by its CGI name, such as ``HTTP_X_AMZ_LOG_TYPE``.
-    header: Callable[[str], str | None]
-    #: Reads the whole body, at most so many bytes; raises `BodyTooLarge` or an `AWSError`.
-    read_body: Callable[[int], bytes]
+    #: The request as its server gave it (PEP 3333), but for the body.
+    environ: Mapping[str, Any]
+    #: Reads the whole body, once; gives the same bytes when called again. Raises an `AWSError`.
+    read_body: Callable[[], bytes]
+    #: When it came, in seconds since the epoch by the service's clock.
+    received_at: float
+
+    @property
+    def query(self) -> str:
+        """The query string as given."""
+        return self.environ.get("QUERY_STRING") or ""
+
+    def header(self, key: str) -> str | None:
+        """The value of a header by its CGI name, such as ``HTTP_X_AMZ_LOG_TYPE``."""
+        return self.environ.get(key)
 
 
 class Response(NamedTuple):
@@ -95,6 +101,8 @@ class Response(NamedTuple):
     body: bytes = b""
     #: Called when the answer has been sent.
     after: Callable[[], None] | None = None
+    #: Whether a stranger gets it, on whose body no time should be spent.
+    to_stranger: bool = False
 
 
 class InvokeParameters(NamedTuple):
@@ -194,6 +202,31 @@ def invoke_parameters(request: Request, *, streaming: bool) -> InvokeParameters:
     )
 
 
+def event_too_large(size: int, limit: int) -> RequestEntityTooLargeException:
+    """What the sender of too large an event is told."""
+    return RequestEntityTooLargeException(
+        f"{size} byte payload is too large for the Event invocation type (limit {limit} bytes)"
+    )
+
+
+def request_too_large(size: int, limit: int) -> RequestEntityTooLargeException:
+    """What the sender of too large a payload for a synchronous invocation is told."""
+    return RequestEntityTooLargeException(
+        f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
+    )
+
+
+def body_limit(
+    operation: str | None, environ: Mapping[str, Any], settings: Settings
+) -> tuple[int, Callable[[int, int], AWSError]]:
+    """How many bytes the body of a request may have, and what makes the refusal of a larger one."""
+    if operation == INVOKE_ASYNC:
+        return settings.max_invoke_async_bytes, event_too_large
+    if operation == INVOKE and environ.get("HTTP_X_AMZ_INVOCATION_TYPE") == EVENT:
+        return settings.max_event_bytes, event_too_large
+    return settings.max_request_bytes, request_too_large
+
+
 # --- answers --------------------------------------------------------------------------------
 
 
@@ -255,7 +288,7 @@ def streamed_result(request_id: str, outcome: Outcome, *, wants_log: bool) -> Re
     return Response(HTTPStatus.OK, headers, body)
 
 
-def refusal(request_id: str, error: AWSError) -> Response:
+def refusal(request_id: str, error: AWSError, *, to_stranger: bool = False) -> Response:
     """An error as AWS's clients read it: the code in a header, compact JSON in the body."""
     body = error.body()
     headers = [
@@ -265,7 +298,7 @@ def refusal(request_id: str, error: AWSError) -> Response:
         ("Content-Length", str(len(body))),
         *error.headers,
     ]
-    return Response(error.status, headers, body)
+    return Response(error.status, headers, body, to_stranger=to_stranger)
 
 
 def trace_id(now: float) -> str:

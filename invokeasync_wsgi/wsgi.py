@@ -17,14 +17,17 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from . import wire
+from .auth import Authenticator
 from .clock import Clock
 from .config import make_settings
 from .errors import (
+    AWSError,
     ConfigurationError,
     InvalidRequestContentException,
     LengthRequiredException,
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
 #: A larger one is left to the server, which closes the connection. gunicorn has the same limit.
 DROP_BYTES = 64 * 1024
 
+logger = logging.getLogger(__name__)
+
 _STATUS_LINES = {status: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _READ_BYTES = 64 * 1024
 #: Seconds to wait for a chunk from uWSGI, whose own default is forever.
@@ -55,8 +60,10 @@ class InvokeAsyncMiddleware:
         app: the application to wrap; ``None`` for a service of its own, which answers every other
             path as AWS's endpoint does.
         functions: the functions that can be invoked.
-        auth: how callers are authenticated; must be said. ``"none"``: everybody who reaches the
-            server may invoke every function.
+        auth: how callers are authenticated; must be said. ``"sigv4:///credentials.ini"`` or a
+            `SigV4` for requests that are signed as AWS's clients sign them, another URL or an
+            authenticator of your own (see `auth`), ``"nobody"``, or ``"none"``: everybody who
+            reaches the server may invoke every function.
         executor: where accepted events go: a URL such as ``"threads:?workers=8"`` (the default is
             ``"threads:"``), or an executor.
         clock: what measures time; the system's by default.
@@ -74,7 +81,7 @@ class InvokeAsyncMiddleware:
         app: WSGIApplication | None,
         functions: Functions,
         *,
-        auth: str | None = None,
+        auth: str | Authenticator | None = None,
         executor: str | Executor = "threads:",
         clock: Clock | None = None,
         surroundings: Surroundings | None = None,
@@ -89,6 +96,10 @@ class InvokeAsyncMiddleware:
             clock=clock,
             surroundings=surroundings,
         )
+        if auth == "none":
+            logger.warning(
+                "auth='none': everybody who reaches this server may invoke every function"
+            )
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer the request, or let the wrapped application do so."""
@@ -121,11 +132,11 @@ def answer(
     operation, name = wire.route(method, path)
     if not name.isascii():
         name = name.encode("latin-1", "replace").decode("utf-8", "replace")
-    body = _Body(environ)
+    body = _Body(environ, *wire.body_limit(operation, environ, service.settings))
     response = service.handle(
-        wire.Request(operation, name, environ.get("QUERY_STRING", ""), environ.get, body.read)
+        wire.Request(operation, name, environ, body.read, service.clock.time())
     )
-    if not body.was_read:
+    if not (body.was_read or response.to_stranger):
         body.drop()
     start_response(_STATUS_LINES[response.status], response.headers)
     content = b"" if method == "HEAD" else response.body
@@ -151,38 +162,52 @@ class _ThenCall:
 class _Body:
     """The body of one request, read once and exactly as it is framed."""
 
-    __slots__ = ("_environ", "was_read")
+    __slots__ = ("_content", "_environ", "_limit", "_too_large", "was_read")
 
-    def __init__(self, environ: WSGIEnvironment) -> None:
+    def __init__(
+        self,
+        environ: WSGIEnvironment,
+        limit: int,
+        too_large: Callable[[int, int], AWSError],
+    ) -> None:
         self._environ = environ
+        self._limit = limit
+        self._too_large = too_large
+        self._content: bytes | None = None
+        #: Whether it was begun to be read.
         self.was_read = False
 
-    def read(self, limit: int) -> bytes:
-        """The whole body.
-
-        Args:
-            limit: the most bytes it may have.
+    def read(self) -> bytes:
+        """The whole body; the same bytes at each call.
 
         Raises:
-            BodyTooLarge: it has more; of an announced length nothing was read.
+            RequestEntityTooLargeException: it is over the limit; of an announced length nothing
+                was read.
             InvalidRequestContentException: it is not framed as HTTP asks, or the client went away.
             LengthRequiredException: it is chunked, and this server does not tell where it ends.
         """
+        if self._content is None:
+            self._content = self._read(self._limit)
+        return self._content
+
+    def _read(self, limit: int) -> bytes:
         length = self._length()
         if length is not None and length > limit:
-            raise wire.BodyTooLarge(length)
+            raise self._too_large(length, limit)
         self.was_read = True
         try:
             if length is not None:
                 body = _read_exactly(self._environ["wsgi.input"], length)
             else:
                 body = _read_to_end(self._stream(), limit)
-        except (wire.BodyTooLarge, LengthRequiredException):
+        except LengthRequiredException:
             raise
         except Exception as exc:
             # Each server has its own: OSError, ValueError, or a class of its own. SystemExit and
             # the like are the server's business.
             raise InvalidRequestContentException("The request body could not be read.") from exc
+        if len(body) > limit:
+            raise self._too_large(len(body), limit)
         if length is not None and len(body) < length:
             # A cut body may be a valid event: 1234 for 123456.
             raise InvalidRequestContentException(
@@ -198,7 +223,7 @@ class _Body:
         if "HTTP_EXPECT" in self._environ:
             return  # the client may be waiting to hear whether it should send the body at all
         with contextlib.suppress(Exception):  # the request has its answer already
-            self.read(DROP_BYTES)
+            self._read(DROP_BYTES)
 
     def _length(self) -> int | None:
         """The announced length. ``None`` when the body is chunked or its end is known otherwise."""
@@ -262,11 +287,12 @@ def _read_exactly(stream: InputStream, length: int) -> bytes:
 
 
 def _read_to_end(read: Callable[[int], bytes], limit: int) -> bytes:
+    """All that ``read`` gives, or some more than ``limit`` when there is more."""
     pieces: list[bytes] = []
     size = 0
     while piece := read(_READ_BYTES):
         size += len(piece)
-        if size > limit:
-            raise wire.BodyTooLarge(size)
         pieces.append(piece)
+        if size > limit:
+            break
     return b"".join(pieces)

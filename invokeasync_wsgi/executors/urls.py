@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
+from collections.abc import Mapping
+from typing import Any, cast
 
-from ..config import unknown
+from ..config import Kind, make_of_url
 from ..errors import ConfigurationError
 from . import Executor
 from .inline import InlineExecutor
 from .threads import ThreadsExecutor
-
-
-class _Kind(NamedTuple):
-    make: Callable[..., Executor]
-    #: The options that may stand in the URL's query, and what their text becomes.
-    options: Mapping[str, Callable[[str], Any]]
-    #: Whether the URL has a path, which ``make`` takes first.
-    has_path: bool = False
 
 
 def _make_durable(*path: str, **options: Any) -> Executor:
@@ -27,13 +18,13 @@ def _make_durable(*path: str, **options: Any) -> Executor:
     return DurableExecutor(*path, **options)
 
 
-_KINDS: Mapping[str, _Kind] = {
-    "inline": _Kind(InlineExecutor, {"when": str}),
-    "threads": _Kind(
+_KINDS: Mapping[str, Kind] = {
+    "inline": Kind(InlineExecutor, {"when": str}),
+    "threads": Kind(
         ThreadsExecutor,
         {"workers": int, "max_waiting": int, "max_waiting_bytes": int, "max_lost": int},
     ),
-    "sqlite": _Kind(
+    "sqlite": Kind(
         _make_durable,
         {
             "workers": int,
@@ -71,29 +62,7 @@ def make_executor(setting: object) -> Executor:
                 f"has no usable {', '.join(missing) or 'state: it is a class, not an instance'}"
             )
         return cast(Executor, setting)
-    url = urlsplit(setting if ":" in setting else f"{setting}:")
-    kind = _KINDS.get(url.scheme)
-    has_path = setting.startswith(f"{url.scheme}:///") and len(url.path) > 1
-    wanted = kind is not None and (has_path if kind.has_path else not url.path)
-    if kind is None or not wanted or url.netloc or url.fragment:
-        raise ConfigurationError(
-            f"executor={setting!r}: its form is 'threads:?workers=8' or 'sqlite:///queue.db' (with "
-            "four slashes for a path from the root), and "
-            f"{unknown('executor', url.scheme, _KINDS)}"
-        )
-    options: dict[str, Any] = {}
-    for name, text in parse_qsl(url.query, keep_blank_values=True):
-        if name in options:
-            raise ConfigurationError(f"executor={setting!r}: {name} is given twice")
-        if name not in kind.options:
-            raise ConfigurationError(
-                f"executor={setting!r}: {unknown('option', name, kind.options)}"
-            )
-        try:
-            options[name] = kind.options[name](text)
-        except ValueError as exc:
-            raise ConfigurationError(
-                f"executor={setting!r}: {name}={text!r}: it must be a number"
-            ) from exc
-    path = [unquote(url.path[1:])] if kind.has_path else []
-    return kind.make(*path, **options)
+    return cast(
+        Executor,
+        make_of_url("executor", setting, _KINDS, "'threads:?workers=8' or 'sqlite:///queue.db'"),
+    )

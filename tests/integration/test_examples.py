@@ -230,6 +230,52 @@ def test_boto3_client(tmp_path: Path) -> None:
         server.wait_for("hello Event")
 
 
+def test_signed(tmp_path: Path) -> None:
+    """The server makes keys for itself alone, knows who calls with them, and what each may do."""
+    keys = tmp_path / "keys.ini"
+    with running("signed", "app.py", directory=tmp_path, KEYS=str(keys)) as server:
+        assert keys.stat().st_mode & 0o777 == 0o600
+        secrets = re.findall(r"secret_access_key = (\S+)", keys.read_text())
+        assert len(set(secrets)) == 2
+
+        def call() -> list[str]:
+            client = subprocess.run(
+                [PYTHON, "client.py"],
+                cwd=EXAMPLES / "signed",
+                env={**os.environ, "PORT": str(server.port), "KEYS": str(keys)},
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE_S,
+                check=False,
+            )
+            assert client.returncode == 0, client.stderr
+            return client.stdout.splitlines()
+
+        unknown = "The security token included in the request is invalid."
+        refused = f"UnrecognizedClientException: {unknown}"
+        lines = call()
+        assert lines == [
+            "alice: 202",
+            'alice: 200 {"orders": 1}',
+            'reporter: 200 {"orders": 1}',
+            "reporter: AccessDeniedException: User: arn:aws:iam::123456789012:user/reporter is not "
+            "authorized to perform: lambda:InvokeFunction on resource: "
+            "arn:aws:lambda:us-east-1:123456789012:function:invoice because no identity-based "
+            "policy allows the lambda:InvokeFunction action",
+            "a stranger: MissingAuthenticationTokenException: Missing Authentication Token",
+            f"a guesser: {refused}",
+            "alice, elsewhere: InvalidSignatureException: "
+            "Credential should be scoped to a valid region. ",
+        ]
+        server.wait_for("an invoice for order 1")
+        server.wait_for("unknown access key .*key id AKIDEXAMPLE")
+
+        keys.write_text(keys.read_text().replace("[reporter]", "[reporter]\ndisabled = true"))
+        assert call() == [*lines[:2], f"reporter: {refused}", f"reporter: {refused}", *lines[4:]]
+        written = server.output.read_text()
+        assert not any(secret in written for secret in secrets)
+
+
 def test_functions_file(tmp_path: Path) -> None:
     """Functions named in a file are served without an application, with versions and aliases."""
     command = ("-m", "invokeasync_wsgi", "serve", "functions.toml", "--auth", "none")

@@ -54,8 +54,8 @@ def test_any_method_and_path_means_an_operation_with_a_name_or_none(
 
 @given(wire_text | st.uuids().map(str) | st.uuids().map(lambda id_: str(id_).upper()))
 def test_any_request_id_is_a_uuid_or_refused(given_id: str) -> None:
-    header = {"HTTP_X_AMZN_REQUESTID": given_id}.get
-    request = wire.Request(wire.INVOKE, "f", "", header, lambda limit: b"")
+    environ = {"HTTP_X_AMZN_REQUESTID": given_id}
+    request = wire.Request(wire.INVOKE, "f", environ, bytes, 0.0)
     try:
         request_id = wire.request_id(request, "new")
     except errors.InvalidRequestContentException:
@@ -73,7 +73,7 @@ def test_any_request_id_is_a_uuid_or_refused(given_id: str) -> None:
 def test_any_parameters_are_legal_or_refused(
     headers: dict[str, str], name: str, query: str, streaming: bool
 ) -> None:
-    request = wire.Request(wire.INVOKE, name, query, headers.get, lambda limit: b"")
+    request = wire.Request(wire.INVOKE, name, {**headers, "QUERY_STRING": query}, bytes, 0.0)
     try:
         parameters = wire.invoke_parameters(request, streaming=streaming)
     except (errors.ValidationException, errors.InvalidRequestContentException) as error:
@@ -90,7 +90,7 @@ def test_any_parameters_are_legal_or_refused(
 )
 def test_any_client_context_is_a_json_object_or_refused(content: bytes) -> None:
     headers = {"HTTP_X_AMZ_CLIENT_CONTEXT": base64.b64encode(content).decode()}
-    request = wire.Request(wire.INVOKE, "f", "", headers.get, lambda limit: b"")
+    request = wire.Request(wire.INVOKE, "f", headers, bytes, 0.0)
     try:
         text = wire.invoke_parameters(request, streaming=False).client_context
     except (errors.ValidationException, errors.InvalidRequestContentException):

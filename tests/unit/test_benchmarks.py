@@ -15,7 +15,7 @@ from invokeasync_wsgi import payload
 MINIMAL = Effort(rounds=2, scale=0.001)
 
 
-@pytest.mark.parametrize("name", ["pass-through", "accepted", "json"])
+@pytest.mark.parametrize("name", ["pass-through", "accepted", "signed", "json"])
 def test_rows_have_a_shape(name: str) -> None:
     """Each row names its benchmark, and its value lies between the extremes of its rounds."""
     rows = BENCHMARKS[name](MINIMAL)

@@ -157,6 +157,7 @@ def test_serving_has_defaults_for_all_but_the_target() -> None:
         "worker_processes": 0,
         "server": None,
         "auth": None,
+        "policies": None,
         "executor": None,
         "region": None,
         "account_id": None,

@@ -110,6 +110,12 @@ ENVELOPES = [
     (errors.ValidationException, 400, None, "message"),
     (errors.InvalidParameterValueException, 400, "User", "message"),
     (errors.InvalidRequestContentException, 400, "User", "message"),
+    (errors.AuthenticationError, 403, None, "message"),
+    (errors.MissingAuthenticationTokenException, 403, None, "message"),
+    (errors.IncompleteSignatureException, 403, None, "message"),
+    (errors.InvalidSignatureException, 403, None, "message"),
+    (errors.UnrecognizedClientException, 403, None, "message"),
+    (errors.ExpiredTokenException, 403, None, "message"),
     (errors.AccessDeniedException, 403, None, "Message"),
     (errors.RecursiveInvocationException, 400, "User", "Message"),
     (errors.ResourceNotFoundException, 404, "User", "Message"),
@@ -123,6 +129,12 @@ ENVELOPES = [
 
 #: Not in the service's model: what the recordings show, or the server in front of the service.
 NOT_MODELLED = {
+    "AuthenticationError",
+    "MissingAuthenticationTokenException",
+    "IncompleteSignatureException",
+    "InvalidSignatureException",
+    "UnrecognizedClientException",
+    "ExpiredTokenException",
     "ValidationException",
     "AccessDeniedException",
     "RequestEntityTooLargeException",

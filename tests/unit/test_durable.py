@@ -598,7 +598,7 @@ def test_a_forked_child_has_locks_of_its_own_on_the_file(tmp_path: Path) -> None
         app = InvokeAsyncMiddleware(
             None,
             Functions.from_mapping({{"f": "math:sqrt"}}),
-            auth="none",
+            auth="nobody",
             executor=f"sqlite:////{{path}}?workers=0",
         )
         app.submit("f", 1)

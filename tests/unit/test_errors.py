@@ -18,6 +18,11 @@ AWS_ERRORS = [
     and error is not errors.AWSError
 ]
 
+#: Who calls is not verified.
+AUTHENTICATION_ERRORS = [
+    error for error in AWS_ERRORS if issubclass(error, errors.AuthenticationError)
+]
+
 
 @pytest.mark.parametrize(
     "branch",
@@ -51,6 +56,7 @@ def test_a_full_queue_tells_when_to_come_back() -> None:
     "name",
     [
         "AWSError",
+        "AuthenticationError",
         "ConfigurationError",
         "ExecutorClosed",
         "ExecutorError",
@@ -76,11 +82,35 @@ class TestEveryAWSError:
         assert str(error.status.value) in error.__doc__
 
     def test_survives_the_way_to_another_process(self, error: type[errors.AWSError]) -> None:
-        sent = error("text", headers=[("Retry-After", "1")], reason="Why")
+        sent = error("text")
+        if error not in AUTHENTICATION_ERRORS:  # which have no room for these
+            sent = error("text", headers=[("Retry-After", "1")], reason="Why")
         received = pickle.loads(pickle.dumps(sent))
         assert type(received) is error
         assert received.body() == sent.body()
-        assert received.headers == (("Retry-After", "1"),)
+        assert vars(received) == vars(sent)
+
+
+@pytest.mark.parametrize("error", AUTHENTICATION_ERRORS, ids=lambda c: c.__name__)
+class TestEveryAuthenticationError:
+    def test_is_a_403_without_a_type(self, error: type[errors.AuthenticationError]) -> None:
+        assert error.status == 403
+        assert error("text").body() == b'{"message":"text"}'
+
+    def test_tells_the_reason_to_the_log_alone(
+        self, error: type[errors.AuthenticationError]
+    ) -> None:
+        told = error("text", why="the reason", key_id="AKIDEXAMPLE")
+        assert (told.why, told.key_id) == ("the reason", "AKIDEXAMPLE")
+        assert told.body() == b'{"message":"text"}'
+        assert (error("text").why, error("text").key_id) == ("text", None)
+
+    def test_keeps_the_reason_on_its_way_to_another_process(
+        self, error: type[errors.AuthenticationError]
+    ) -> None:
+        sent = error("text", why="the reason", key_id="AKIDEXAMPLE")
+        received = pickle.loads(pickle.dumps(sent))
+        assert vars(received) == vars(sent)
 
 
 def test_members_stand_in_awss_order() -> None:

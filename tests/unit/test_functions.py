@@ -22,7 +22,7 @@ from invokeasync_wsgi.functions import (
     Version,
     import_handler,
 )
-from invokeasync_wsgi.names import function_arn
+from invokeasync_wsgi.names import FunctionReference, function_arn
 from invokeasync_wsgi.targets import Target
 
 REGION = "us-east-1"
@@ -878,8 +878,9 @@ def functions() -> Functions:
 def resolve(
     functions: Functions, name: str, qualifier: str | None = None
 ) -> tuple[str, str | None]:
-    function, resolved = functions.resolve(name, qualifier, region=REGION, account_id=ACCOUNT)
-    return function.name, resolved
+    reference = functions.refer(name, qualifier)
+    function = functions.resolve(reference, region=REGION, account_id=ACCOUNT)
+    return function.name, reference.qualifier
 
 
 ARN = function_arn(REGION, ACCOUNT, "f")
@@ -963,7 +964,7 @@ def test_a_name_that_was_not_validated_is_the_programmers_error(functions: Funct
 
 def test_an_arn_has_the_partition_of_its_region(functions: Functions) -> None:
     with pytest.raises(NOT_FOUND) as caught:
-        functions.resolve("g", None, region="cn-north-1", account_id=ACCOUNT)
+        functions.resolve(FunctionReference("g"), region="cn-north-1", account_id=ACCOUNT)
     assert caught.value.message == (
         f"Function not found: arn:aws-cn:lambda:cn-north-1:{ACCOUNT}:function:g:$LATEST"
     )

@@ -289,6 +289,7 @@ def test_an_error_message_cannot_look_like_another_line_of_the_log(
     app = InvokeAsyncMiddleware(
         None, functions, auth="none", executor="inline:", maximum_retry_attempts=0
     )
+    caplog.clear()  # of what the start of the service had to say
     app.submit("repeat", "bad\n2026-01-01 INFO admin logged in\x1b[2J" + "x" * 5000)
     [failed, _] = caplog.records
     assert vars(failed)["function_name"] == "repeat"

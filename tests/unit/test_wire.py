@@ -30,7 +30,8 @@ OPERATIONS = [
 def make_request(
     headers: Mapping[str, str] | None = None, *, name: str = "f", query: str = ""
 ) -> wire.Request:
-    return wire.Request(wire.INVOKE, name, query, (headers or {}).get, lambda limit: b"")
+    environ = {"QUERY_STRING": query, **(headers or {})}
+    return wire.Request(wire.INVOKE, name, environ, bytes, 0.0)
 
 
 @pytest.mark.parametrize(("prefix", "ending", "operation"), OPERATIONS)
@@ -219,7 +220,13 @@ class TestAnswers:
         assert one.headers is not other.headers
 
     def test_would_run(self) -> None:
-        assert wire.would_run(REQUEST_ID) == (204, [("x-amzn-requestid", REQUEST_ID)], b"", None)
+        assert wire.would_run(REQUEST_ID) == (
+            204,
+            [("x-amzn-requestid", REQUEST_ID)],
+            b"",
+            None,
+            False,
+        )
 
     def test_result(self) -> None:
         assert wire.result(REQUEST_ID, OUTCOME, wants_log=False) == (
@@ -233,6 +240,7 @@ class TestAnswers:
             ],
             b"{}",
             None,
+            False,
         )
 
     def test_a_failed_result_says_so(self) -> None:
@@ -281,6 +289,7 @@ class TestAnswers:
             ],
             b'{"Type":"User","message":"Slow."}',
             None,
+            False,
         )
 
 
