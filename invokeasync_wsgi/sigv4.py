@@ -351,10 +351,14 @@ def _in_basic_format(date: str | None) -> str | None:
     """The value of a ``Date`` header, which may also have HTTP's own form."""
     if not date or _BASIC_FORMAT.fullmatch(date) is not None:
         return date
+    import datetime
     from email.utils import parsedate_to_datetime
 
     try:
-        return basic_format(parsedate_to_datetime(date).timestamp())
+        when = parsedate_to_datetime(date)
+        if when.tzinfo is None:  # HTTP's dates are of Greenwich, whether they say so or not
+            when = when.replace(tzinfo=datetime.timezone.utc)
+        return basic_format(when.timestamp())
     except (TypeError, ValueError, OverflowError):
         return date  # which is refused as it came
 

@@ -180,9 +180,14 @@ class Signer:
             headers: what else the request has. Those named ``X-Amz-…`` are signed too.
         """
         amz_date = sigv4.basic_format(self.clock.time())
-        given = {**(headers or {}), "Host": self.host, "X-Amz-Date": amz_date}
+        own = {"Host": self.host, "X-Amz-Date": amz_date}
         if self.session_token is not None:
-            given["X-Amz-Security-Token"] = self.session_token
+            own["X-Amz-Security-Token"] = self.session_token
+        replaced = {name.lower() for name in own}
+        others = {
+            name: text for name, text in (headers or {}).items() if name.lower() not in replaced
+        }
+        given = {**others, **own}
         by_name = {name.lower(): text for name, text in given.items()}
         names = sorted(name for name in by_name if name == "host" or name.startswith("x-amz-"))
         signed = ";".join(names)
@@ -192,7 +197,7 @@ class Signer:
             sigv4.canonical_query(query),
             sigv4.canonical_headers([(name, name) for name in names], by_name),
             signed,
-            given.get("X-Amz-Content-Sha256") or hashlib.sha256(body).hexdigest(),
+            by_name.get("x-amz-content-sha256") or hashlib.sha256(body).hexdigest(),
         )
         day = amz_date[:8]
         scope = f"{day}/{self.region}/{sigv4.SERVICE}/{sigv4.TERMINATOR}"

@@ -19,8 +19,8 @@ _T = TypeVar("_T")
 class WatchedFile(Generic[_T]):
     """What a file says, as of now.
 
-    The file is looked at with each `get` (a microsecond) and read when its time, size or inode
-    is another. One that cannot be read or understood any more leaves what it said before in force,
+    The file is looked at with each `get` (a microsecond) and read when its times, size or inode
+    are others. One that cannot be read or understood any more leaves what it said before in force,
     and an error in the log: a slip of an editor must not lock everybody out.
 
     Args:
@@ -72,7 +72,7 @@ class WatchedFile(Generic[_T]):
             status = os.stat(self.path)
         except OSError:
             return None
-        return status.st_mtime_ns, status.st_size, status.st_ino
+        return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
     def _mode(self) -> int:
         return os.stat(self.path).st_mode if os.name == "posix" else 0

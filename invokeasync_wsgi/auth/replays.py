@@ -99,16 +99,21 @@ class FileReplays:
         Raises:
             StoreError: the file cannot be used.
         """
+        import sqlite3
+
         state = self._state.get()
         with state.lock:
             if state.connection is None:
                 state.connection = _open(self._path)
             value = bytes.fromhex(signature)
-            state.connection.execute("BEGIN IMMEDIATE")
             try:
-                return self._remember(state, state.connection, value, now, until)
-            finally:
-                state.connection.execute("COMMIT")
+                state.connection.execute("BEGIN IMMEDIATE")
+                try:
+                    return self._remember(state, state.connection, value, now, until)
+                finally:
+                    state.connection.execute("COMMIT")
+            except sqlite3.Error as exc:
+                raise StoreError(f"{self._path}: it cannot be used: {exc}") from exc
 
     def _remember(
         self, state: _Opened, connection: sqlite3.Connection, value: bytes, now: float, until: float

@@ -4,7 +4,7 @@ What is checked, in Lambda's order: the signature is there and well-formed, the 
 its session token the right one, the time is now, the credential scope is this service's, the
 headers that matter are signed, the signature is that of the request, the body is the signed one.
 
-A refusal takes the same work whether the key is known or not, and however much of the signature is
+A wrong signature takes the same work whether the key is known or not, and however much of it is
 right: one derivation of a key and one signature for each way in which the path may have been
 written. A body is read only when everything that the headers tell is right.
 """

@@ -81,6 +81,15 @@ def test_a_link_that_points_elsewhere_now_is_read_again(tmp_path: Path) -> None:
     assert file.get() == "TWO"
 
 
+def test_a_file_whose_rights_have_changed_is_read_again(path: Path) -> None:
+    """It may be that it could not be read before, and now can."""
+    parse = Parser()
+    file = WatchedFile("tokens", path, parse)
+    path.chmod(0o640)
+    file.get()
+    assert parse.texts == ["one", "one"]
+
+
 @pytest.mark.parametrize("how", ["refused", "no UTF-8", "deleted", "a directory"])
 def test_a_file_that_makes_no_sense_any_more_leaves_what_it_said_in_force(
     path: Path, how: str, caplog: pytest.LogCaptureFixture

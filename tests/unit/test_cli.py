@@ -124,6 +124,32 @@ def test_an_open_door_to_the_world_must_be_confirmed(
     assert "confirm with --allow-unauthenticated" in said
 
 
+def test_a_door_that_is_not_open_needs_no_confirmation(
+    module: str, fails: Callable[..., str]
+) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        arguments = ["--auth", "nobody", "--host", "0.0.0.0", "--port", port]
+        said = fails("serve", f"{module}:functions", *arguments)
+    assert said == f"invokeasync-wsgi: cannot bind 0.0.0.0:{port}: Address already in use\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--auth", "sigv5:///keys.ini"], "there is no auth 'sigv5'; did you mean 'sigv4'?"),
+        (["--auth", "sigv4:///missing.ini"], "missing.ini': No such file or directory"),
+        (["--auth", "nobody", "--policies", "missing.json"], "missing.json': No such file or"),
+    ],
+)
+def test_keys_and_policies_that_cannot_be_used_are_one_clear_line(
+    module: str, fails: Callable[..., str], arguments: list[str], text: str
+) -> None:
+    said = fails("serve", f"{module}:functions", *arguments)
+    assert text in said
+    assert said.count("\n") == 1
+
+
 def test_a_taken_port_is_one_clear_line(module: str, fails: Callable[..., str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -227,6 +253,20 @@ def test_settings_come_from_the_environment_where_they_are_not_given(
         "account_id": "1" * 12,
         "max_event_bytes": 10,
     }
+
+
+def test_policies_come_with_the_callers() -> None:
+    options = parse("serve", "site:functions", "--auth", "sigv4:", "--policies", "p.json")
+    settings = cli._settings_of(options)
+    assert (settings["auth"], settings["policies"]) == ("sigv4:", "p.json")
+
+
+def test_a_worker_needs_neither_keys_nor_policies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers nobody, and may run where there are none."""
+    monkeypatch.setenv("INVOKEASYNC_AUTH", "sigv4:///missing.ini")
+    monkeypatch.setenv("INVOKEASYNC_POLICIES", "missing.json")
+    settings = cli._worker_settings(parse("worker", "site:functions"))
+    assert (settings["auth"], settings["policies"]) == ("nobody", None)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ def test_the_defaults_are_lambdas() -> None:
     assert settings.max_event_bytes == 1_048_576
     assert settings.max_request_bytes == 6_291_456
     assert settings.max_response_bytes == 6_291_556
+    assert (settings.policies, settings.auth_failures_per_minute) == (None, 60)
     assert settings.async_settings() == AsyncSettings(
         maximum_retry_attempts=2,
         maximum_event_age_s=21_600,
@@ -121,6 +122,9 @@ ACCOUNT = "a string of 12 digits"
         pytest.param(
             "sync_concurrency", -1, "a whole number, 0 or more", id="concurrency, negative"
         ),
+        pytest.param("auth_failures_per_minute", 0, WHOLE_FROM_1, id="failures, 0"),
+        pytest.param("auth_failures_per_minute", "60", WHOLE_FROM_1, id="failures, text"),
+        pytest.param("auth_failures_per_minute", None, WHOLE_FROM_1, id="failures, None"),
         pytest.param("maximum_retry_attempts", 3, "a whole number, 0 to 2", id="retries, 3"),
         pytest.param("maximum_retry_attempts", -1, "a whole number, 0 to 2", id="retries, -1"),
         pytest.param("maximum_retry_attempts", None, "a whole number, 0 to 2", id="retries, None"),
@@ -154,6 +158,7 @@ def test_a_value_that_is_not_allowed_is_told_the_setting_the_value_and_what_is(
         ("account_id", "000000000000"),
         ("max_event_bytes", 1),
         ("sync_concurrency", 0),
+        ("auth_failures_per_minute", 1),
         ("maximum_retry_attempts", 0),
         ("maximum_retry_attempts", 2),
         ("maximum_event_age_s", 60),

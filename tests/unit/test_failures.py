@@ -28,6 +28,7 @@ from ..signing import (
     SECRET,
     TOKEN,
     Sender,
+    UnreadableBody,
     make_functions,
     make_request,
 )
@@ -414,21 +415,27 @@ def test_a_request_id_of_the_callers_is_not_taken_from_a_stranger(
     assert answer.headers["x-amzn-requestid"] in caplog.text
 
 
-def test_a_body_that_a_stranger_announces_is_not_waited_for() -> None:
-    class Waiting:
-        def read(self, size: int = -1) -> bytes:
-            raise AssertionError("the body was read")
-
-        readline = readlines = __iter__ = read
-
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({}, id="no signature"),
+        pytest.param({"Authorization": f"Bearer {BEARER}"}, id="a token"),
+        pytest.param(Sender("AKIDNOBODY").headers(), id="unknown key"),
+        pytest.param(Sender(now=NOW - 301).headers(), id="too late"),
+        pytest.param(Sender(signed_headers="x-amz-date").headers(), id="host not signed"),
+    ],
+)
+def test_a_body_that_a_stranger_announces_is_not_waited_for(headers: dict[str, str]) -> None:
+    """Not to verify, and not to drop it afterwards either."""
     site = Site(auth_failures_per_minute=1)
-    for _ in range(2):  # 403, then 429
-        answer = Client(site.app).request(
-            "POST",
-            INVOKE_ASYNC,
-            environ={"wsgi.input": Waiting(), "CONTENT_LENGTH": "100"},
-        )
-        assert answer.status in (403, 429)
+    body = UnreadableBody()
+    environ = {"wsgi.input": body, "CONTENT_LENGTH": "100"}
+    client = Client(site.app)
+    answers = [
+        client.request("POST", INVOKE_ASYNC, headers=headers, environ=environ) for _ in range(2)
+    ]
+    assert [answer.status for answer in answers] == [403, 429]
+    assert not body.was_read
 
 
 def test_the_operation_is_not_looked_at_before_the_caller() -> None:

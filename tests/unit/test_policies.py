@@ -222,6 +222,15 @@ def test_every_way_to_invoke_is_authorized(method: str, path: str) -> None:
     assert site.executor.counts().waiting <= 1
 
 
+def test_who_may_not_is_told_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """A caller who should be let in is found there."""
+    site = Site({})
+    text = message(site.invoke())
+    assert [(each.levelname, text in each.getMessage()) for each in caplog.records] == [
+        ("WARNING", True)
+    ]
+
+
 # --- functions, versions, aliases ---------------------------------------------------------------
 
 
@@ -625,7 +634,7 @@ def test_a_slip_in_a_file_leaves_what_it_said_in_force(
     site = Site(path)
     write(path, text)
     assert [site.invoke(key_id=key).status for key in ("AKIDALICE", "AKIDBOB")] == [200, 403]
-    [told] = caplog.messages
+    [told] = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
     assert told.startswith(f"policies {str(path)!r}: ")
     assert told.endswith("; what it said before stays in force")
     with pytest.raises(ConfigurationError, match=r"^policies '"):

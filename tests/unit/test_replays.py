@@ -67,19 +67,28 @@ def test_a_signature_is_new_once(make: Make) -> None:
     assert memory.is_new(signature(2), now=NOW, until=NOW + 300)
 
 
+def is_good(memory: Replays, number: int, *, now: float, until: float) -> bool:
+    """Whether a signature is let through. A full memory may not even look for it."""
+    try:
+        return memory.is_new(signature(number), now=now, until=until)
+    except Full:
+        return False
+
+
 def test_it_is_remembered_to_the_last_moment_that_it_is_good_for(make: Make) -> None:
-    """Until then, also where room had to be made."""
+    """Also where there is no room for another."""
     memory = make(1)
-    assert memory.is_new(signature(1), now=NOW, until=NOW + 300)
-    assert not memory.is_new(signature(1), now=NOW + 300, until=NOW + 300)
+    assert is_good(memory, 1, now=NOW, until=NOW + 300)
+    for later in (0, 300):
+        assert not is_good(memory, 1, now=NOW + later, until=NOW + 300)
 
 
 def test_what_is_too_old_makes_room(make: Make) -> None:
     memory = make(2)
-    assert memory.is_new(signature(1), now=NOW, until=NOW + 10)
-    assert memory.is_new(signature(2), now=NOW, until=NOW + 20)
-    assert memory.is_new(signature(3), now=NOW + 10.5, until=NOW + 300)
-    assert not memory.is_new(signature(2), now=NOW + 10.5, until=NOW + 20)
+    assert is_good(memory, 1, now=NOW, until=NOW + 10)
+    assert is_good(memory, 2, now=NOW, until=NOW + 20)
+    assert is_good(memory, 3, now=NOW + 10.5, until=NOW + 300)
+    assert not is_good(memory, 2, now=NOW + 10.5, until=NOW + 20)
 
 
 @pytest.mark.parametrize("capacity", [1, 3, 300])
@@ -99,12 +108,6 @@ def test_beyond_its_capacity_it_is_full(make: Make, capacity: int) -> None:
     with pytest.raises(Full):
         memory.is_new(signature(10_000), now=NOW + 300, until=NOW + 600)
     assert memory.is_new(signature(10_001), now=NOW + 301, until=NOW + 600)
-
-
-def test_a_full_memory_still_knows_what_it_remembers(make: Make) -> None:
-    memory = make(1)
-    assert memory.is_new(signature(1), now=NOW, until=NOW + 300)
-    assert not memory.is_new(signature(1), now=NOW, until=NOW + 300)
 
 
 def test_of_many_threads_one_is_the_first(make: Make) -> None:
@@ -199,6 +202,16 @@ def test_a_file_that_is_no_database_is_refused(path: Path, content: bytes | None
         FileReplays(path, 10).is_new(signature(1), now=NOW, until=NOW + 300)
 
 
+def test_a_file_that_breaks_later_is_told_as_one_that_cannot_be_used(path: Path) -> None:
+    memory = FileReplays(path, 10)
+    assert memory.is_new(signature(1), now=NOW, until=NOW + 300)
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE signature")
+    connection.close()
+    with pytest.raises(StoreError, match=f"^{path}: it cannot be used: "):
+        memory.is_new(signature(1), now=NOW, until=NOW + 300)
+
+
 def test_a_file_in_no_directory_is_refused_at_the_start(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "replays.db"
     with pytest.raises(ConfigurationError) as refused:
@@ -271,7 +284,7 @@ def test_a_request_that_is_too_old_is_told_so(setting: str) -> None:
 
 
 def test_a_request_from_the_future_is_remembered_until_it_is_too_old(setting: str) -> None:
-    auth = started(SigV4({KEY_ID: SECRET}, replays=setting, max_replays=1))
+    auth = started(SigV4({KEY_ID: SECRET}, replays=setting))
     environ = Sender(now=NOW + 300).environ()
     assert told(auth, environ) is None
     assert told(auth, environ, now=NOW + 600) == USED

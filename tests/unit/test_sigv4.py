@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -504,12 +505,16 @@ class TestLimits:
         assert refused.value.message == "The request has too many headers."
 
 
+#: The form of C's ``asctime``, which HTTP asks recipients to take, and which names no zone.
+ASCTIME = "Fri Jan  2 03:04:05 2026"
+
+
 @pytest.mark.parametrize(
     "header",
     [
         "Fri, 02 Jan 2026 03:04:05 GMT",
         "Friday, 02-Jan-26 03:04:05 GMT",
-        "Fri Jan  2 03:04:05 2026",
+        ASCTIME,
         "Fri, 02 Jan 2026 04:04:05 +0100",
         DATE,
     ],
@@ -518,6 +523,23 @@ def test_a_date_header_stands_in_for_x_amz_date(header: str) -> None:
     environ = {"HTTP_AUTHORIZATION": GOOD, "HTTP_DATE": header}
     signature = sigv4.read(environ)
     assert (signature.amz_date, signature.signed_at) == (DATE, NOW)
+
+
+@pytest.fixture
+def _far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Pacific/Auckland")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_far_from_greenwich")
+@pytest.mark.parametrize(
+    "header", ["Fri, 02 Jan 2026 03:04:05 GMT", "Fri, 02 Jan 2026 03:04:05 -0000", ASCTIME]
+)
+def test_a_date_header_is_of_greenwich_wherever_the_server_is(header: str) -> None:
+    assert sigv4.read({"HTTP_AUTHORIZATION": GOOD, "HTTP_DATE": header}).amz_date == DATE
 
 
 def test_x_amz_date_comes_before_date() -> None:
@@ -643,6 +665,18 @@ def test_the_recorded_texts_of_time() -> None:
 )
 def test_all_that_is_wrong_with_the_scope_is_told(given: dict[str, str], fault: str | None) -> None:
     assert sigv4.scope_fault(signature_of(NOW, **given), "us-east-1") == fault
+
+
+def test_every_header_that_is_acted_upon_must_be_signed() -> None:
+    assert set(sigv4.MUST_BE_SIGNED) == {
+        "x-amz-date",
+        "x-amz-content-sha256",
+        "x-amz-invocation-type",
+        "x-amz-client-context",
+        "x-amz-log-type",
+        "x-amz-tenant-id",
+        "x-amz-durable-execution-name",
+    }
 
 
 @pytest.mark.parametrize("name", sigv4.MUST_BE_SIGNED)
