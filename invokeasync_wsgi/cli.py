@@ -264,14 +264,14 @@ def _serve(options: argparse.Namespace) -> None:
     settings = _settings_of(options)
     if options.worker_processes:
         _check_for_worker_processes(settings)
-    functions = load_functions(options.target)
-    application = InvokeAsyncMiddleware(None, functions, **settings)
     is_open = settings.get("auth") == "none"
     if is_open and not (options.allow_unauthenticated or _is_loopback(options.host)):
         raise ConfigurationError(
             f"auth='none' on {options.host!r} lets everybody who reaches it invoke every "
             "function; bind a loopback address, or confirm with --allow-unauthenticated"
         )
+    functions = load_functions(options.target)
+    application = InvokeAsyncMiddleware(None, functions, **settings)
     server = _server(options.server)
     _refuse_taken_port(options.host, options.port)
     if options.worker_processes:  # once all is known to be right, so that one process says it

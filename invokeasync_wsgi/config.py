@@ -190,8 +190,8 @@ def read_settings(*sources: Mapping[str, object]) -> dict[str, Any]:
     """Fields of `Settings` from mappings keyed ``INVOKEASYNC_<FIELD>``; the first to name one wins.
 
     Args:
-        sources: such as ``app.config`` and ``os.environ``. Text is converted to the setting's
-            type: ``"true"`` or ``"0"`` for a flag, ``"60,120"`` for a list.
+        sources: such as ``app.config`` and ``os.environ``; ``None`` says nothing. Text is converted
+            to the setting's type: ``"true"`` or ``"0"`` for a flag, ``"60,120"`` for a list.
 
     Raises:
         ConfigurationError: a key with the prefix is no setting, or its text cannot be converted.
@@ -206,7 +206,7 @@ def read_settings(*sources: Mapping[str, object]) -> dict[str, Any]:
             if key not in known:
                 raise ConfigurationError(unknown("setting", key, known))
             name = key.removeprefix(PREFIX).lower()
-            if name in values:
+            if value is None or name in values:
                 continue
             if isinstance(value, str):
                 try:

@@ -40,7 +40,7 @@ _FUNCTION_NAME = re.compile(
 )
 _QUALIFIER = re.compile(QUALIFIER_PATTERN, re.ASCII)
 _TENANT_ID = re.compile(TENANT_ID_PATTERN, re.ASCII)
-_PLAIN_NAME = re.compile(r"[a-zA-Z0-9\-_.]{1,64}", re.ASCII)
+_PLAIN_NAME = re.compile(r"(?!\.{1,2}\Z)[a-zA-Z0-9\-_.]{1,64}", re.ASCII)
 _VERSION = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _ALIAS = re.compile(r"(?!^[0-9]+$)[a-zA-Z0-9\-_]{1,128}", re.ASCII)
 _ACCOUNT_ID = re.compile(r"\d{12}", re.ASCII)
@@ -136,7 +136,10 @@ def violations_message(violations: list[str]) -> str:
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether a function may be registered under ``name``: 1 to 64 of letters, digits, ``-_.``."""
+    """Whether a function may be registered under ``name``: 1 to 64 of letters, digits, ``-_.``.
+
+    Not ``.`` and ``..``, which are no names in a path.
+    """
     return _PLAIN_NAME.fullmatch(name) is not None
 
 

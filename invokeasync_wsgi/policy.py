@@ -23,7 +23,7 @@ from __future__ import annotations
 import json
 import re
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, NoReturn
@@ -136,8 +136,9 @@ class Access(NamedTuple):
     principal: Principal
     #: What `Principal.arn` gave.
     principal_arn: str
-    #: Condition keys of the request, by their names in lower case.
-    context: Mapping[str, str | Sequence[str]]
+    #: Gives the condition keys of the request, by their names in lower case; called when a policy
+    #: asks for the first.
+    context: Callable[[], Mapping[str, str | Sequence[str]]]
 
 
 class Decision(NamedTuple):
@@ -177,7 +178,7 @@ def _condition_keys(access: Access) -> dict[str, str | Sequence[str]]:
     principal = access.principal
     return {
         **{key.lower(): values for key, values in principal.context.items()},
-        **access.context,
+        **access.context(),
         **{f"aws:principaltag/{key.lower()}": value for key, value in principal.tags.items()},
         **_keys_of_caller(principal, access.principal_arn),
     }
@@ -232,7 +233,7 @@ def decide(access: Access, identity: Iterable[Policy], resource: Iterable[Policy
                 if not statement.allows:
                     return _DENIED["identity"]
                 by_identity = by_identity or statement
-    caller = _Caller.of(access)
+    caller = Caller.of(access)
     for policy in resource:
         for statement in policy.statements:
             named = statement.principals.match(caller)
@@ -442,14 +443,14 @@ def _read_principals(statement: Mapping[str, Any], kind: Kind, allows: bool) -> 
             raise ConfigurationError(unknown("kind of principal", kind_of, _PRINCIPALS))
         texts = _strings(f"{element}.{kind_of}", value, *_PRINCIPALS[kind_of])
         if kind_of == "AWS":
-            named.update(*map(_names_of_principal, texts))
+            named.update(*map(names_of_principal, texts))
         elif kind_of == "Service":
             named.update(texts)
     return _Principals(frozenset(named), element == "NotPrincipal", allows)
 
 
-def _names_of_principal(text: str) -> set[str]:
-    """What those whom a principal means are called in `_Caller.names`."""
+def names_of_principal(text: str) -> set[str]:
+    """What those whom a principal's ARN means are called in `Caller.names`."""
     match = _PRINCIPAL.fullmatch(text)
     if match and match["root"]:
         return {text, match["account"]}
@@ -596,7 +597,7 @@ def _refuse(element: str, value: object, allowed: str, cause: Exception | None =
 # --- statements -------------------------------------------------------------------------------
 
 
-class _Caller(NamedTuple):
+class Caller(NamedTuple):
     """Who asks, as the principals of statements may name it."""
 
     #: Its ARN, or a service's name; for the root user also the account, for the session of a role
@@ -606,7 +607,8 @@ class _Caller(NamedTuple):
     account_id: str | None
 
     @classmethod
-    def of(cls, access: Access) -> _Caller:
+    def of(cls, access: Access) -> Caller:
+        """Who asks for an access."""
         arn = access.principal_arn
         if access.principal.type == "Service":
             return cls((arn,), None)
@@ -621,13 +623,13 @@ class _Caller(NamedTuple):
 class _Principals(NamedTuple):
     """The Principal or NotPrincipal of a statement."""
 
-    #: As `_Caller.names` has them, accounts, and ``*``.
+    #: As `Caller.names` has them, accounts, and ``*``.
     names: frozenset[str]
     is_negated: bool
     #: Whether the statement does.
     allows: bool
 
-    def match(self, caller: _Caller) -> Literal["itself", "account"] | None:
+    def match(self, caller: Caller) -> Literal["itself", "account"] | None:
         """How a caller is meant, if it is: by itself or as one of its account."""
         is_named = "*" in self.names or not self.names.isdisjoint(caller.names)
         has_named_account = caller.account_id in self.names

@@ -82,6 +82,11 @@ class Service:
     ) -> None:
         if not isinstance(functions, Functions):
             raise ConfigurationError(f"functions={functions!r}: it must be a Functions registry")
+        if settings.auth == "none" and settings.policies is not None:
+            raise ConfigurationError(
+                "policies: with auth='none' nobody is verified and no policy is asked; leave them "
+                "out, or say how callers are authenticated"
+            )
         self.functions = functions
         self.settings = settings
         self.clock: Clock = SystemClock() if clock is None else clock
@@ -109,8 +114,10 @@ class Service:
     def handle(self, request: wire.Request) -> wire.Response:
         """The answer to a request below our prefixes. Never raises an `Exception`."""
         request_id = new_request_id(request.received_at)
+        is_stranger = self._authenticator is not None
         try:
             caller = self._authenticate(request)
+            is_stranger = False
             request_id = wire.request_id(request, request_id)
             if request.operation is None:
                 raise AccessDeniedException(wire.UNKNOWN_OPERATION)
@@ -121,7 +128,7 @@ class Service:
             error = self.auth_failures.note(exc, request, request_id)
             return wire.refusal(request_id, error, to_stranger=True)
         except AWSError as exc:
-            return wire.refusal(request_id, exc)
+            return wire.refusal(request_id, exc, to_stranger=is_stranger)
         except Exception:
             logger.exception("request %s failed", request_id)
             return wire.refusal(request_id, ServiceException("An internal error occurred."))
@@ -132,7 +139,8 @@ class Service:
             return None
         caller = self._authenticator.authenticate(request)
         if not isinstance(caller, Principal):
-            raise TypeError(f"{self._authenticator!r} gave {caller!r}, which is no Principal")
+            given = type(caller).__name__
+            raise TypeError(f"{self._authenticator!r} gave a {given}; it must give a Principal")
         return caller
 
     def _invoke_async(

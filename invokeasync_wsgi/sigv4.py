@@ -42,14 +42,17 @@ UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 #: The longest life of a presigned URL, in seconds: seven days.
 MAX_EXPIRES_S = 604_800
 
-#: Most headers of a request, most of them that are signed, and most characters of these together,
-#: of the query, and of the ``Authorization`` header. Clients have a dozen headers, and a session
-#: token of some thousand characters is the longest of them.
+# What a stranger may send to be looked at: clients have a dozen headers, half a dozen of them
+# signed, and nothing longer than a session token of some thousand characters.
 MAX_HEADERS = 200
 MAX_SIGNED_HEADERS = 100
+#: Characters of all signed headers together.
 MAX_SIGNED_LENGTH = 64 * 1024
-MAX_QUERY_LENGTH = 64 * 1024
-MAX_AUTHORIZATION_LENGTH = 8192
+MAX_QUERY_LENGTH = 16 * 1024
+MAX_QUERY_PARAMETERS = 100
+MAX_AUTHORIZATION_LENGTH = 4096
+MAX_CREDENTIAL_LENGTH = 256
+MAX_SIGNED_HEADERS_LENGTH = 4096
 
 #: Headers that change what a request means: where they are sent, they must be signed. Not every
 #: ``x-amz-*`` header: content delivery networks add some of their own on the way. A session token
@@ -70,14 +73,17 @@ MISMATCH = (
     "AWS Secret Access Key and signing method. Consult the service documentation for details."
 )
 
+_BASIC_FORMAT_LENGTH = len("YYYYMMDDTHHMMSSZ")
 _BASIC_FORMAT = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z", re.ASCII)
 _HEADER_NAMES = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+(;[a-z0-9!#$%&'*+.^_`|~-]+)*")
 _QUOTED_SLASH = re.compile(rb"%2[Ff]")
+_ESCAPED = re.compile(r"[A-Za-z0-9_.~%-]*")
 _PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+/?")
 
-#: What clients send again and again is taken apart once: so many texts of each kind are kept, the
-#: least used ones dropped, and strangers' have no other effect than to drop them.
-_MAX_KEPT = 512
+#: What clients send again and again is taken apart once: so many texts of each kind are kept, and
+#: the least used ones dropped. Strangers can do no more than to have them dropped: what they send
+#: is kept only up to the lengths above.
+_MAX_KEPT = 256
 
 _IN_QUERY = (
     "X-Amz-Algorithm",
@@ -119,7 +125,7 @@ class Signature(NamedTuple):
     signed_at: float
     session_token: str | None
     #: Seconds that a presigned URL is good for; ``None`` for a signature in a header.
-    expires_s: int | None
+    expires_s: float | None
 
 
 # --- reading ----------------------------------------------------------------------------------
@@ -138,7 +144,7 @@ def read(environ: Mapping[str, Any]) -> Signature:
     """
     authorization: str | None = environ.get("HTTP_AUTHORIZATION")
     query = environ.get("QUERY_STRING") or ""
-    if len(query) > MAX_QUERY_LENGTH:
+    if len(query) > MAX_QUERY_LENGTH or query.count("&") >= MAX_QUERY_PARAMETERS:
         raise IncompleteSignatureException("The query string is too long.")
     if len(environ) > MAX_HEADERS and _header_count(environ) > MAX_HEADERS:
         raise IncompleteSignatureException("The request has too many headers.")
@@ -256,12 +262,15 @@ def _signature(
     expires_s: int | None,
 ) -> Signature:
     """A `Signature` of what was found: the algorithm, the credential and the signed headers."""
-    signed_at = moment(amz_date)
+    signed_at = moment(amz_date) if len(amz_date) == _BASIC_FORMAT_LENGTH else None
     if signed_at is None:
         raise IncompleteSignatureException(
             f"Date must be in ISO-8601 'basic format'. Got '{amz_date}'. "
             "See http://en.wikipedia.org/wiki/ISO_8601"
         )
+    _, credential, signed_headers = claim
+    if len(credential) > MAX_CREDENTIAL_LENGTH or len(signed_headers) > MAX_SIGNED_HEADERS_LENGTH:
+        raise IncompleteSignatureException("The Credential or the SignedHeaders are too long.")
     return Signature(_claim(*claim), value, amz_date, signed_at, session_token, expires_s)
 
 
@@ -403,10 +412,10 @@ def unsigned_header(claim: Claim, environ: Mapping[str, Any]) -> str | None:
     """A header that should have been signed and was not; ``None`` when there is none."""
     if _HOST not in claim.header_keys:
         return "host"
-    if environ.keys().isdisjoint(claim.unsigned_keys):
+    if environ.keys().isdisjoint(claim.unsigned_keys):  # as it is with nearly all
         return None
     return next(
-        name for name, key in _MUST_BE_SIGNED if key in environ.keys() & claim.unsigned_keys
+        name for name, key in _MUST_BE_SIGNED if key in claim.unsigned_keys and key in environ
     )
 
 
@@ -498,6 +507,8 @@ def canonical_query(query: str) -> str:
 
 
 def _escaped(text: str) -> str:
+    if _ESCAPED.fullmatch(text) is not None:
+        return text
     return quote(_octets(text.replace("+", " ")), "%")
 
 

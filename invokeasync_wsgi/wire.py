@@ -29,6 +29,7 @@ from . import eventstream, names
 from .config import Settings
 from .errors import (
     AWSError,
+    InvalidParameterValueException,
     InvalidRequestContentException,
     RequestEntityTooLargeException,
     ValidationException,
@@ -176,6 +177,7 @@ def invoke_parameters(request: Request, *, streaming: bool) -> InvokeParameters:
 
     Raises:
         ValidationException: naming every parameter that breaks a constraint.
+        InvalidParameterValueException: there are two qualifiers.
         InvalidRequestContentException: the client context is not base64 of a JSON object.
     """
     header = request.header
@@ -184,6 +186,8 @@ def invoke_parameters(request: Request, *, streaming: bool) -> InvokeParameters:
     log_type = header("HTTP_X_AMZ_LOG_TYPE") or "None"
     client_context = header("HTTP_X_AMZ_CLIENT_CONTEXT") or ""
     tenant_id = header("HTTP_X_AMZ_TENANT_ID")
+    if tenant_id is not None:
+        tenant_id = " ".join(tenant_id.split())  # as it is signed
     allowed_types = STREAM_INVOCATION_TYPES if streaming else INVOCATION_TYPES
     violations = [
         *_name_violations(request.function_name, qualifier),
@@ -317,13 +321,17 @@ def _refuse_any(violations: list[str]) -> None:
 
 
 def _query_parameter(query: str, name: str) -> str | None:
-    """The first value of a query parameter, or ``None``. Names are case-sensitive."""
+    """The value of a query parameter, or ``None``. Names are case-sensitive.
+
+    Raises:
+        InvalidParameterValueException: it is there twice. A signature does not tell in which order.
+    """
     if not query:
         return None
-    for key, value in parse_qsl(query, keep_blank_values=True):
-        if key == name:
-            return value
-    return None
+    values = [text for key, text in parse_qsl(query, keep_blank_values=True) if key == name]
+    if len(values) > 1:
+        raise InvalidParameterValueException(f"The parameter {name} is there {len(values)} times.")
+    return values[0] if values else None
 
 
 def _decode_client_context(encoded: str) -> str:

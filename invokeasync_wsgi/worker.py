@@ -55,6 +55,7 @@ def run(executor: Executor, *, workers: int | None, drain_timeout_s: float) -> N
         pass
     stop.wait(None)
     process.drain_all(drain_timeout_s)
+    stop.ignore()
 
 
 def _has_resumed(executor: DurableExecutor) -> bool:
@@ -131,6 +132,14 @@ class _StopSignals:
         signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, frame: None)
+
+    def ignore(self) -> None:
+        """Heed no more of them: a process that ends well should not be said to be killed.
+
+        At its end the interpreter gives signals with handlers back to the system, which kills.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
 
     def wait(self, timeout_s: float | None) -> bool:
         """Whether one of them has come; waits for it up to ``timeout_s`` seconds."""

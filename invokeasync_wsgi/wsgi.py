@@ -98,7 +98,8 @@ class InvokeAsyncMiddleware:
         )
         if auth == "none":
             logger.warning(
-                "auth='none': everybody who reaches this server may invoke every function"
+                "auth='none': everybody who reaches this server may invoke every function; no "
+                "policy is asked"
             )
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -15,6 +15,10 @@ from ..config import Settings
 from ..policy import Principal
 from ..wire import Request
 
+#: What the owner of an unknown or disabled key or token is told, in AWS's words.
+UNKNOWN = "The security token included in the request is invalid."
+EXPIRED = "The security token included in the request is expired"
+
 
 class Authenticator(Protocol):
     """Tells who sends a request.

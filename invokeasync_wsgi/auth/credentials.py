@@ -15,11 +15,13 @@ from typing import Any, Union
 
 from ..errors import ConfigurationError
 from ..policy import Principal
-from .files import GRANT_KEYS, Grant, WatchedFile, parse_profiles
+from .files import GRANT_KEYS, Grant, WatchedFile, check_grant, parse_profiles
 
 #: Shorter secrets can be guessed from one signature, without asking here. AWS's have 40.
 MIN_SECRET_LENGTH = 16
 
+#: The form of AWS's own, which is no secret's.
+_AWS_KEY_ID = re.compile(r"A[A-Z]{3}[A-Z0-9]{16}", re.ASCII)
 _ACCESS_KEY_ID = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
 
 _KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", *GRANT_KEYS)
@@ -54,6 +56,11 @@ class Credential:
             raise ConfigurationError(
                 f"credentials: a secret access key must have {MIN_SECRET_LENGTH} characters or more"
             )
+        if _AWS_KEY_ID.fullmatch(self.secret_access_key) is not None:
+            raise ConfigurationError(
+                "credentials: a secret access key must be given first, and not the id of a key"
+            )
+        check_grant("credentials", self.is_enabled, self.expires_at)
         if not isinstance(self.session_token, (str, type(None))):
             raise ConfigurationError("credentials: a session token must be a text or None")
         object.__setattr__(self, "owner", Principal.of(self.principal))
@@ -83,11 +90,27 @@ def lookup(credentials: Credentials) -> Lookup:
         file = WatchedFile("credentials", credentials, parse_file, is_secret=True)
         return lambda access_key_id: file.get().get(access_key_id)
     if callable(credentials):
-        return credentials
+        return _asking(credentials)
     raise ConfigurationError(
         f"credentials of type {type(credentials).__name__}: they must be a mapping, the path of a "
         "file, or a callable"
     )
+
+
+def _asking(ask: Lookup) -> Lookup:
+    """What asks a callable for a key, if there can be such a key."""
+
+    def find(access_key_id: str) -> Credential | None:
+        if _ACCESS_KEY_ID.fullmatch(access_key_id) is None:
+            return None
+        found = ask(access_key_id)
+        if not isinstance(found, (Credential, type(None))):
+            raise TypeError(
+                f"credentials gave a {type(found).__name__}; it must give a Credential or None"
+            )
+        return found
+
+    return find
 
 
 def from_environment(environ: Mapping[str, str] | None = None) -> Mapping[str, Credential]:
@@ -136,12 +159,12 @@ def parse_file(text: str) -> Mapping[str, Credential]:
             return  # another tool's profile: single sign-on, a role, a region
         if access_key_id in found:
             raise ConfigurationError(f"the key {access_key_id!r} is there twice")
-        credential = Credential(
+        _check_id(access_key_id)
+        found[access_key_id] = Credential(
             profile.get("aws_secret_access_key", ""),
             session_token=profile.get("aws_session_token"),
             **Grant.of(name, profile)._asdict(),
         )
-        found.update(_checked({access_key_id: credential}))
 
     parse_profiles(text, _KEYS, read)
     if not found:
@@ -152,12 +175,15 @@ def parse_file(text: str) -> Mapping[str, Credential]:
 def _checked(credentials: Mapping[Any, Any]) -> dict[str, Credential]:
     checked: dict[str, Credential] = {}
     for access_key_id, value in credentials.items():
-        if not isinstance(access_key_id, str) or _ACCESS_KEY_ID.fullmatch(access_key_id) is None:
-            # Not quoted: it may be the secret, in the other's place.
-            raise ConfigurationError(
-                "credentials: an access key id must have 1 to 128 letters, digits, '-', '_' and '.'"
-            )
-        if not isinstance(value, Credential):
-            value = Credential(value, access_key_id)
-        checked[access_key_id] = value
+        _check_id(access_key_id)
+        is_whole = isinstance(value, Credential)
+        checked[access_key_id] = value if is_whole else Credential(value, access_key_id)
     return checked
+
+
+def _check_id(access_key_id: object) -> None:
+    if not isinstance(access_key_id, str) or _ACCESS_KEY_ID.fullmatch(access_key_id) is None:
+        # Not quoted: it may be the secret, in the other's place.
+        raise ConfigurationError(
+            "credentials: an access key id must have 1 to 128 letters, digits, '-', '_' and '.'"
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import math
 import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -135,9 +136,26 @@ def parse_profiles(
 
 def _refuse_slips(profile: Collection[str], known: Collection[str]) -> None:
     for key in profile:
+        if key in known:
+            continue
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.8)
-        if near and near[0] != key:
+        if near:
             raise ConfigurationError(f"there is no key {key!r}; did you mean {near[0]!r}?")
+
+
+def check_grant(setting: str, is_enabled: object, expires_at: object) -> None:
+    """Refuse what does not say for how long a key or token is good.
+
+    Raises:
+        ConfigurationError: a value is of the wrong type, which could mean that it is good forever.
+    """
+    if not isinstance(is_enabled, bool):
+        raise ConfigurationError(f"{setting}: is_enabled={is_enabled!r}: it must be True or False")
+    is_moment = type(expires_at) in (int, float) and math.isfinite(expires_at)  # type: ignore[arg-type]
+    if expires_at is not None and not is_moment:
+        raise ConfigurationError(
+            f"{setting}: expires_at={expires_at!r}: it must be seconds since the epoch, or None"
+        )
 
 
 #: The keys of a section that `Grant.of` reads.

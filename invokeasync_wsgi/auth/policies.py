@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .. import names, sigv4
@@ -16,7 +16,16 @@ from ..config import Settings
 from ..errors import AccessDeniedException, ConfigurationError
 from ..functions import Function
 from ..names import FunctionReference
-from ..policy import Access, Policy, Principal, decide, denied_message, load_json
+from ..policy import (
+    Access,
+    Caller,
+    Policy,
+    Principal,
+    decide,
+    denied_message,
+    load_json,
+    names_of_principal,
+)
 from ..wire import Request
 from .files import WatchedFile
 
@@ -26,7 +35,7 @@ logger = logging.getLogger(__name__)
 #: has a ``lambda:InvokeAsync`` too, which allows nothing.
 INVOKE_FUNCTION = "lambda:InvokeFunction"
 
-_Policies = Mapping[str, tuple[Policy, ...]]
+_Policies = Mapping[str, Sequence[Policy]]
 
 
 class Policies:
@@ -43,12 +52,13 @@ class Policies:
         self._region = settings.region
         self._account_id = settings.account_id
         self._file: WatchedFile[_Policies] | None = None
-        self._by_principal: _Policies | None = None
+        #: By the names that `policy.Caller` gives callers; ``None`` where nothing is said.
+        self._by_name: _Policies | None = None
         given = settings.policies
         if isinstance(given, (str, os.PathLike)):
-            self._file = WatchedFile("policies", given, _parse_file)
+            self._file = WatchedFile("policies", given, self._parse_file)
         elif isinstance(given, Mapping):
-            self._by_principal = _parse(given)
+            self._by_name = self._parse(given)
         elif given is not None:
             raise ConfigurationError(
                 f"policies={given!r}: it must be a mapping of principals to policies, or the path "
@@ -99,63 +109,57 @@ class Policies:
             account_id=self._account_id,
             principal=principal,
             principal_arn=principal.arn(self._region, self._account_id),
-            context=_Context(request, function, self._region, self._account_id),
+            context=lambda: _context(request, function, self._region, self._account_id),
         )
         resource_policies = () if function is None else function.resource_policies
-        decision = decide(access, self._identity_policies(principal), resource_policies)
+        decision = decide(access, self._identity_policies(access), resource_policies)
         if not decision.allowed:
             message = denied_message(access, decision)
             logger.warning("%s", message)
             raise AccessDeniedException(message)
 
-    def _identity_policies(self, principal: Principal) -> Iterable[Policy]:
-        by_principal = self._by_principal if self._file is None else self._file.get()
-        if by_principal is None:
+    def _identity_policies(self, access: Access) -> Iterable[Policy]:
+        by_name = self._by_name if self._file is None else self._file.get()
+        if by_name is None:
             return (self._default,)
-        found = by_principal.get(principal.name, ())
-        arn = principal.arn(self._region, self._account_id)
-        return found if arn == principal.name else (*found, *by_principal.get(arn, ()))
+        return [policy for name in Caller.of(access).names for policy in by_name.get(name, ())]
+
+    def _parse_file(self, text: str) -> _Policies:
+        document = load_json(text)
+        if not isinstance(document, dict):
+            raise ConfigurationError("it must be a JSON object of principals and their policies")
+        return self._parse(document)
+
+    def _parse(self, given: Mapping[str, Any]) -> _Policies:
+        """Policies by the names of those who have them: one, or a list of them, for each."""
+        by_name: dict[str, list[Policy]] = {}
+        for principal, documents in given.items():
+            several = documents if isinstance(documents, (list, tuple)) else [documents]
+            policies = [Policy.parse(each, name=principal, kind="identity") for each in several]
+            # One principal may stand there twice: by its name, and by its ARN.
+            arn = Principal(principal).arn(self._region, self._account_id)
+            for name in names_of_principal(arn):
+                by_name.setdefault(name, []).extend(policies)
+        return by_name
 
 
-class _Context(Mapping[str, str]):
-    """What a request tells to conditions, by the names of condition keys in lower case.
-
-    Put together when the first is asked for: most policies have no conditions.
-    """
-
-    def __init__(
-        self, request: Request, function: Function | None, region: str, account_id: str
-    ) -> None:
-        self._request = request
-        self._function = function
-        self._of_service = {"aws:requestedregion": region, "aws:resourceaccount": account_id}
-        self._values: Mapping[str, str] | None = None
-
-    def __getitem__(self, key: str) -> str:
-        return self._all()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
-
-    def __len__(self) -> int:
-        return len(self._all())
-
-    def _all(self) -> Mapping[str, str]:
-        if self._values is None:
-            environ = self._request.environ
-            is_tls = environ.get("wsgi.url_scheme") == "https"
-            tags = {} if self._function is None else self._function.tags
-            self._values = {
-                **self._of_service,
-                "aws:currenttime": _iso_format(self._request.received_at),
-                "aws:epochtime": str(int(self._request.received_at)),
-                "aws:securetransport": "true" if is_tls else "false",
-                "aws:viaawsservice": "false",
-                "lambda:invokedviafunctionurl": "false",
-                **{name: environ[key] for name, key in _FROM_ENVIRON if environ.get(key)},
-                **{f"aws:resourcetag/{tag.lower()}": text for tag, text in tags.items()},
-            }
-        return self._values
+def _context(
+    request: Request, function: Function | None, region: str, account_id: str
+) -> Mapping[str, str]:
+    """What a request tells to conditions, by the names of condition keys in lower case."""
+    environ = request.environ
+    tags = {} if function is None else function.tags
+    return {
+        "aws:currenttime": _iso_format(request.received_at),
+        "aws:epochtime": str(int(request.received_at)),
+        "aws:securetransport": "true" if environ.get("wsgi.url_scheme") == "https" else "false",
+        "aws:requestedregion": region,
+        "aws:resourceaccount": account_id,
+        "aws:viaawsservice": "false",
+        "lambda:invokedviafunctionurl": "false",
+        **{name: environ[key] for name, key in _FROM_ENVIRON if environ.get(key)},
+        **{f"aws:resourcetag/{tag.lower()}": text for tag, text in tags.items()},
+    }
 
 
 _FROM_ENVIRON = (
@@ -168,22 +172,3 @@ _FROM_ENVIRON = (
 def _iso_format(at: float) -> str:
     basic = sigv4.basic_format(at)
     return f"{basic[:4]}-{basic[4:6]}-{basic[6:11]}:{basic[11:13]}:{basic[13:]}"
-
-
-def _parse_file(text: str) -> _Policies:
-    document = load_json(text)
-    if not isinstance(document, dict):
-        raise ConfigurationError("it must be a JSON object of principals and their policies")
-    return _parse(document)
-
-
-def _parse(given: Mapping[str, Any]) -> _Policies:
-    """Policies by principal: one, or a list of them, for each."""
-    parsed = {}
-    for principal, documents in given.items():
-        Principal(principal)  # refuses what can be nobody's name
-        several = documents if isinstance(documents, (list, tuple)) else [documents]
-        parsed[principal] = tuple(
-            Policy.parse(document, name=principal, kind="identity") for document in several
-        )
-    return parsed

@@ -50,24 +50,34 @@ class MemoryReplays:
         """See `Replays.is_new`."""
         state = self._state.get()
         with state.lock:
-            if signature in state.until:
-                return False
-            if len(state.until) >= self._capacity and not state.forget(now):
-                raise Full
-            state.until[signature] = until
-            return True
+            return state.add(signature, self._capacity, now, until)
 
 
 class _Remembered:
+    """One process's memory: signatures by the second in which they become too old."""
+
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.until: dict[str, float] = {}
+        self._by_end: dict[float, set[str]] = {}
+        self._count = 0
 
-    def forget(self, now: float) -> bool:
-        """Forget what is too old; whether there was any."""
-        before = len(self.until)
-        self.until = {known: until for known, until in self.until.items() if until >= now}
-        return len(self.until) < before
+    def add(self, signature: str, capacity: int, now: float, until: float) -> bool:
+        # The second is a matter of the signature, which therefore is in one set only.
+        known = self._by_end.get(until, set())
+        if signature in known:
+            return False
+        if self._count >= capacity:
+            self._forget(now)
+        if self._count >= capacity:
+            raise Full
+        known.add(signature)
+        self._by_end[until] = known
+        self._count += 1
+        return True
+
+    def _forget(self, now: float) -> None:
+        for end in [end for end in self._by_end if end < now]:
+            self._count -= len(self._by_end.pop(end))
 
 
 class FileReplays:

@@ -30,12 +30,9 @@ from ..errors import (
 from ..policy import Principal
 from ..sigv4 import Claim, Signature
 from ..wire import Request
+from . import EXPIRED, UNKNOWN
 from .credentials import Credential, Credentials, from_environment, lookup
 from .replays import Full, make_replays
-
-#: What an unknown or disabled key is told, and one with a wrong session token.
-UNKNOWN = "The security token included in the request is invalid."
-EXPIRED = "The security token included in the request is expired"
 
 UNSIGNED_PAYLOAD = ("never", "tls", "always")
 
@@ -67,8 +64,9 @@ class SigV4:
         proxy_decodes_path: a proxy sends the path on decoded and encoded again (nginx's
             ``proxy_pass`` with a path): also try it as clients encode it.
         replays: where used signatures are remembered, so that none is good twice: ``"memory"`` (of
-            each process) or ``"sqlite:///replays.db"`` (for all processes of a machine). ``None``,
-            the default, remembers none, as AWS does.
+            each process) or ``"sqlite:///replays.db"`` (for all processes of a machine). Presigned
+            URLs are then good for ``clock_skew_s`` at most. ``None``, the default, remembers none,
+            as AWS does.
         max_replays: most signatures to remember; beyond, callers get 429 until some are too old.
 
     Raises:
@@ -162,15 +160,17 @@ class SigV4:
         """
         environ = request.environ
         signature = sigv4.read(environ)
+        if self._replays is not None and signature.expires_s is not None:
+            # Else one presigned URL would have to be remembered for up to a week.
+            signature = signature._replace(expires_s=min(signature.expires_s, self._clock_skew_s))
         credential = self._lookup(signature.claim.access_key_id) or self._nobody
         declared = environ.get("HTTP_X_AMZ_CONTENT_SHA256")
         fault = self._fault(signature, credential, declared, request)
         payload_hash = declared or _HASH_OF_NOTHING
         if declared is None and fault is None:
             payload_hash = _hash(request)
-        is_good = self._verify(signature, credential, environ, payload_hash)
-        if fault is None and not is_good:
-            fault = _mismatch(signature, "the signature is not the one of this request")
+        if not self._verify(signature, credential, environ, payload_hash, fault):
+            fault = fault or _mismatch(signature, "the signature is not the one of this request")
         if fault is not None:
             raise fault
         if declared not in (None, sigv4.UNSIGNED_PAYLOAD) and declared != _hash(request):
@@ -225,24 +225,22 @@ class SigV4:
         credential: Credential,
         environ: Mapping[str, Any],
         payload_hash: str,
+        fault: AuthenticationError | None,
     ) -> bool:
         """Whether the signature is the request's, in one of the ways that it may have been sent."""
         claim = signature.claim
         owned = (credential.secret_access_key, claim.date)
         kept = self._keys.get(owned)
-        key = kept or self._derive(owned)
+        key = kept or sigv4.signing_key(*owned, self._region)
         for canonical in self._canonical_requests(claim, environ, payload_hash):
             text = sigv4.string_to_sign(signature.amz_date, claim.scope, canonical)
             if sigv4.is_same(signature.value, sigv4.sign(key, text)):
-                if kept is None:
+                if kept is None and fault is None:
                     self._keep(owned, key)
                 return True
         if kept is not None:  # else it would show that this key has been used today
-            self._derive(owned)
+            sigv4.signing_key(*owned, self._region)
         return False
-
-    def _derive(self, owned: tuple[str, str]) -> hmac.HMAC:
-        return sigv4.signing_key(*owned, self._region)
 
     def _keep(self, owned: tuple[str, str], key: hmac.HMAC) -> None:
         """Keep a derived key, once somebody has shown that it is the right one."""

@@ -24,8 +24,8 @@ from ..errors import (
 )
 from ..policy import Principal
 from ..wire import Request
-from .files import GRANT_KEYS, Grant, WatchedFile, parse_profiles
-from .signatures import EXPIRED, UNKNOWN
+from . import EXPIRED, UNKNOWN
+from .files import GRANT_KEYS, Grant, WatchedFile, check_grant, parse_profiles
 
 #: A longer one is refused unhashed.
 MAX_TOKEN_LENGTH = 4096
@@ -39,7 +39,7 @@ class Token:
     """What is known of a token, besides its hash.
 
     Raises:
-        ConfigurationError: the principal's name is not usable.
+        ConfigurationError: the principal's name is not usable, or a value is of the wrong type.
     """
 
     #: Whose it is: a user's name, an ARN, or a `Principal`.
@@ -53,6 +53,7 @@ class Token:
     owner: Principal = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        check_grant("tokens", self.is_enabled, self.expires_at)
         object.__setattr__(self, "owner", Principal.of(self.principal))
 
 

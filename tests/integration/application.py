@@ -139,7 +139,7 @@ def make_plain() -> InvokeAsyncMiddleware:
 def make_flask(name: str = "integration") -> Flask:
     """The extension on a Flask application."""
     app = Flask(name)
-    app.config["INVOKEASYNC_AUTH"] = "none"
+    app.config["INVOKEASYNC_AUTH"] = os.environ.get("INVOKEASYNC_AUTH", "none")
 
     @app.get("/")
     def index() -> tuple[str, dict[str, str]]:
@@ -154,17 +154,30 @@ def make_two() -> WSGIApplication:
     return DispatcherMiddleware(wrapped, {"/one": make_flask("one"), "/two": make_flask("two")})
 
 
-def make_asgi() -> Any:
+def make_signed() -> WSGIApplication:
+    """The plain application, also below ``/mounted``, and below ``/streams`` with another
+    authenticator: that of ``STREAMS_AUTH``."""
+    settings = {**read_settings(os.environ), "auth": os.environ["STREAMS_AUTH"]}
+    streams = InvokeAsyncMiddleware(wrapped, invoke_async.functions, **settings)
+    return DispatcherMiddleware(plain, {"/mounted": plain, "/streams": streams})
+
+
+def make_asgi(name: str = "plain") -> Any:
     """The plain application for servers that speak ASGI."""
     import a2wsgi
 
-    application: Any = plain  # a2wsgi has WSGI types of its own
+    application: Any = globals()[name]  # a2wsgi has WSGI types of its own
     return a2wsgi.WSGIMiddleware(application)
+
+
+def make_signed_asgi() -> Any:
+    return make_asgi("signed")
 
 
 plain = make_plain()
 flask = make_flask()
 two = make_two()
+signed = make_signed() if "STREAMS_AUTH" in os.environ else plain
 
 if os.environ.get("DRAIN_ON_SIGTERM"):
     drain_on_sigterm()

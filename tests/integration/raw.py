@@ -17,12 +17,20 @@ ERRORS = {
     "ValidationException": 400,
     "InvalidParameterValueException": 400,
     "InvalidRequestContentException": 400,
+    "MissingAuthenticationTokenException": 403,
+    "IncompleteSignatureException": 403,
+    "InvalidSignatureException": 403,
+    "UnrecognizedClientException": 403,
+    "ExpiredTokenException": 403,
     "AccessDeniedException": 403,
     "ResourceNotFoundException": 404,
     "LengthRequiredException": 411,
     "RequestEntityTooLargeException": 413,
     "TooManyRequestsException": 429,
 }
+
+#: What a signed request for no operation is told.
+UNKNOWN_OPERATION = "Unable to determine service/operation name to be authorized"
 
 _REQUEST_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from gunicorn.config import Config
@@ -37,12 +39,29 @@ def need(condition: object, what: str) -> None:
     pytest.skip(f"missing: {what}")
 
 
+class Start(NamedTuple):
+    """What a server is started with."""
+
+    port: int
+    #: The application: a name in `tests.integration.application`.
+    name: str
+    #: What the server itself mounts the application at: ``""``, or a path such as ``/api``.
+    prefix: str
+    #: For what the server writes.
+    folder: Path
+
+    @property
+    def target(self) -> str:
+        """The application, as most servers want to be told."""
+        return f"{_APPLICATION}:{self.name}"
+
+
 @dataclass(frozen=True)
 class Kind:
     """How to start one server, and what is known of it (see "Servers" in the documentation)."""
 
-    #: The arguments of Python, given a port and the name of an application.
-    arguments: Callable[[int, str], list[str]]
+    #: The command.
+    command: Callable[[Start], list[str]]
     #: Whether the connection can be used again after a small body that nobody wanted.
     keeps_alive: bool = True
     #: Whether the application is called before the whole body has come.
@@ -51,37 +70,85 @@ class Kind:
     notices_cut_chunks: bool = True
     #: Whether headers that end with the connection are taken for all of them.
     believes_cut_headers: bool = False
+    #: Whether the application is given the path as it stood in the request line.
+    keeps_path: bool = True
+    #: Whether the body of a refused request is waited for, unless the client wants no other answer
+    #: on the connection.
+    drains_bodies: bool = False
+    #: The module of a server that does not install everywhere.
+    needs: str | None = None
 
 
-def _gunicorn(worker_class: str, *options: str) -> Callable[[int, str], list[str]]:
-    def arguments(port: int, name: str) -> list[str]:
+def _gunicorn(worker_class: str, *options: str) -> Callable[[Start], list[str]]:
+    def command(start: Start) -> list[str]:
         # From gunicorn 25 on; the default is one socket per user, not per server.
         no_socket = ["--no-control-socket"] * ("control_socket_disable" in Config().settings)
+        prefix = [f"--env=SCRIPT_NAME={start.prefix}"] * bool(start.prefix)
         return [
-            *("-m", "gunicorn", "-c", "python:invokeasync_wsgi.gunicorn", *no_socket),
-            *("--worker-class", worker_class, "--bind", f"127.0.0.1:{port}", *options),
-            f"{_APPLICATION}:{name}",
+            *(sys.executable, "-m", "gunicorn", "-c", "python:invokeasync_wsgi.gunicorn"),
+            *(*no_socket, *prefix, "--worker-class", worker_class),
+            *("--bind", f"127.0.0.1:{start.port}", *options, start.target),
         ]
 
-    return arguments
+    return command
 
 
-def _waitress(port: int, name: str) -> list[str]:
-    return ["-m", "waitress", f"--listen=127.0.0.1:{port}", f"{_APPLICATION}:{name}"]
+def _waitress(start: Start) -> list[str]:
+    prefix = [f"--url-prefix={start.prefix}"] * bool(start.prefix)
+    listen = f"--listen=127.0.0.1:{start.port}"
+    return [sys.executable, "-m", "waitress", listen, *prefix, start.target]
 
 
-def _werkzeug(port: int, name: str) -> list[str]:
-    return ["-m", "tests.integration.werkzeug_server", str(port), name]
+def _werkzeug(start: Start) -> list[str]:
+    script = "tests.integration.werkzeug_server"
+    return [sys.executable, "-m", script, str(start.port), start.name]
 
 
-def _cheroot(port: int, name: str) -> list[str]:
-    return ["-m", "cheroot", "--bind", f"127.0.0.1:{port}", f"{_APPLICATION}:{name}"]
+def _cheroot(start: Start) -> list[str]:
+    return [sys.executable, "-m", "cheroot", "--bind", f"127.0.0.1:{start.port}", start.target]
 
 
-def _uvicorn(port: int, name: str) -> list[str]:
-    # Behind a2wsgi there is the plain application only.
-    target = f"{_APPLICATION}:make_asgi"
-    return ["-m", "uvicorn", "--factory", "--host", "127.0.0.1", "--port", str(port), target]
+def _uvicorn(start: Start) -> list[str]:
+    # Behind a2wsgi there is no Flask application.
+    factory = "make_signed_asgi" if start.name == "signed" else "make_asgi"
+    return [
+        *(sys.executable, "-m", "uvicorn", "--factory", "--host", "127.0.0.1"),
+        *("--port", str(start.port), f"{_APPLICATION}:{factory}"),
+    ]
+
+
+def _uwsgi(start: Start) -> list[str]:
+    application = [f"--module={start.target}"]
+    if start.prefix:
+        application = [f"--mount={start.prefix}={start.target}", "--manage-script-name"]
+    return [
+        *(sys.executable, "-c", "import pyuwsgi; pyuwsgi.run()", *application),
+        *(f"--http-socket=127.0.0.1:{start.port}", "--threads=4", "--enable-threads"),
+        *("--need-app", "--die-on-term"),
+        # A head of more than 4 KB, which a session token makes of any, gets no answer otherwise.
+        "--buffer-size=32768",
+        # It closes every connection, and does not say so by itself.
+        "--add-header=Connection: close",
+    ]
+
+
+def _mod_wsgi(start: Start) -> list[str]:
+    command = [sys.executable, "-c", "from mod_wsgi.express.cli import main; main()"]
+    if os.geteuid() == 0:
+        # Apache gives root away and could not read a Python in root's home then.
+        setpriv = shutil.which("setpriv")
+        need(setpriv, "setpriv, of util-linux")
+        command = [
+            *(str(setpriv), "--reuid=65534", "--regid=65534", "--clear-groups"),
+            *("--inh-caps=+dac_override", "--ambient-caps=+dac_override", *command),
+        ]
+    return [
+        *(*command, "start-server", "--application-type=module", f"--entry-point={_APPLICATION}"),
+        *(f"--callable-object={start.name}", "--host=127.0.0.1", f"--port={start.port}"),
+        *(f"--working-directory={ROOT}", f"--server-root={start.folder / 'apache'}"),
+        *("--processes=1", "--threads=4", "--log-to-terminal", "--chunked-request"),
+        *([f"--mount-point={start.prefix}"] * bool(start.prefix)),
+    ]
 
 
 KINDS: Mapping[str, Kind] = {
@@ -95,8 +162,10 @@ KINDS: Mapping[str, Kind] = {
     "gunicorn-gevent-preload": Kind(_gunicorn("gevent", "--preload")),
     "waitress": Kind(_waitress, streams_bodies=False),
     "werkzeug": Kind(_werkzeug, keeps_alive=False, believes_cut_headers=True),
-    "cheroot": Kind(_cheroot),
-    "uvicorn": Kind(_uvicorn, notices_cut_chunks=False),
+    "cheroot": Kind(_cheroot, drains_bodies=True),
+    "uvicorn": Kind(_uvicorn, notices_cut_chunks=False, keeps_path=False),
+    "uwsgi": Kind(_uwsgi, keeps_alive=False, needs="pyuwsgi"),
+    "mod_wsgi": Kind(_mod_wsgi, streams_bodies=False, needs="mod_wsgi"),
 }
 
 GUNICORN = ("gunicorn-sync", "gunicorn-gthread", "gunicorn-gevent")
@@ -104,6 +173,10 @@ PRELOADING = tuple(f"{name}-preload" for name in GUNICORN)
 #: The servers that every promise is tested on.
 MAIN = (*GUNICORN, "waitress", "werkzeug")
 EVERY = (*MAIN, "cheroot", "uvicorn")
+#: The servers that signed requests are tested on: each has its own way with the path.
+SIGNED = (*EVERY, "uwsgi", "mod_wsgi")
+#: One of each that can mount an application at a prefix by itself.
+PREFIXING = ("gunicorn-gthread", "waitress", "uwsgi", "mod_wsgi")
 
 
 class Server:
@@ -114,19 +187,23 @@ class Server:
         self.kind = KINDS[name]
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
+        self._folder = folder
         self._log = folder / "log"
         self._events = folder / "events"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, application: str, environment: Mapping[str, str]) -> None:
+    def start(self, application: str, environment: Mapping[str, str], prefix: str = "") -> None:
         """Start the process and wait until it answers."""
+        if self.kind.needs is not None:
+            is_there = importlib.util.find_spec(self.kind.needs) is not None
+            need(is_there, f"{self.kind.needs}, which pip installs")
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
             # As in a shell's background: children would inherit it, and ctrl-C not end them.
             signal.signal(signal.SIGINT, signal.default_int_handler)
         own = {name: os.environ[name] for name in os.environ if not name.startswith("INVOKEASYNC_")}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, *self.kind.arguments(self.port, application)],
+                self.kind.command(Start(self.port, application, prefix, self._folder)),
                 cwd=ROOT,
                 env={
                     **own,
@@ -225,7 +302,7 @@ class Server:
 
 @contextmanager
 def running(
-    name: str, folder: Path, application: str = "plain", **environment: str
+    name: str, folder: Path, application: str = "plain", *, prefix: str = "", **environment: str
 ) -> Iterator[Server]:
     """A server that runs while the context lasts.
 
@@ -233,17 +310,26 @@ def running(
         name: a key of `KINDS`.
         folder: for its log and the file of handler runs.
         application: a name in `tests.integration.application`.
+        prefix: what the server, if it can, mounts the application at.
         environment: variables to set, such as settings.
     """
-    server = Server(name, _free_port(), folder)
+    server = Server(name, free_port(), folder)
     try:
-        server.start(application, environment)
+        server.start(application, environment, prefix)
         yield server
     finally:
         server.close()
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+def free_ports(count: int) -> list[int]:
+    """So many different ports that nobody listens on."""
+    with ExitStack() as probes:
+        listening = [
+            probes.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
+        ]
+        return [probe.getsockname()[1] for probe in listening]
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    return free_ports(1)[0]

@@ -36,7 +36,7 @@ from invokeasync_wsgi.store import owners
 from tests.integration import durable_application, ledger
 from tests.integration.ledger import Ledger
 from tests.integration.raw import Connection, invoke_async, post
-from tests.integration.servers import ROOT, Kind, Server, _free_port
+from tests.integration.servers import ROOT, Kind, Server, free_port
 from tests.waiting import eventually
 
 # What boto3 says of Pythons that it is about to leave behind is not about us.
@@ -190,9 +190,10 @@ class Gunicorn(Server):
         script = str(Path(sysconfig.get_path("scripts")) / "gunicorn")
         no_socket = ["--no-control-socket"] * ("control_socket_disable" in Config().settings)
         self.kind = Kind(
-            lambda port, target: [
-                *(script, "-c", "python:invokeasync_wsgi.gunicorn", *no_socket, "--workers=2"),
-                *("--bind", f"127.0.0.1:{port}", *options, f"{_APPLICATION}:{target}()"),
+            lambda start: [
+                *(sys.executable, script, "-c", "python:invokeasync_wsgi.gunicorn", *no_socket),
+                *("--workers=2", "--bind", f"127.0.0.1:{start.port}", *options),
+                f"{_APPLICATION}:{start.name}()",
             ]
         )
 
@@ -467,7 +468,7 @@ def test_kill_gunicorn(
     url = f"sqlite:///{path}?workers=4&retention_s=1&synchronous={synchronous}"
     book = Ledger(tmp_path / "ledger")
     environment = {ledger.VARIABLE: str(book.path), **_INNOCENT}
-    port = _free_port()
+    port = free_port()
     killed = Killed()
     logs = []
     with Clients(port, 0, 0, 0.001, 0.02) as clients:
@@ -531,7 +532,7 @@ def test_graceful_stop(worker_class: str, how: str, preload: bool, tmp_path: Pat
     url = f"sqlite:///{path}?workers=3"
     book = Ledger(tmp_path / "ledger")
     environment = {ledger.VARIABLE: str(book.path)}
-    port = _free_port()
+    port = free_port()
     pid_file = tmp_path / "pid"
     options = [f"--worker-class={worker_class}", f"--pid={pid_file}", *["--preload"] * preload]
     if worker_class == "sync":
@@ -695,7 +696,7 @@ def test_poison(tmp_path: Path) -> None:
     book = Ledger(tmp_path / "ledger")
     environment = {ledger.VARIABLE: str(book.path)}
     with (
-        gunicorn(tmp_path / "server", _free_port(), url, **environment) as server,
+        gunicorn(tmp_path / "server", free_port(), url, **environment) as server,
         _submitting(path) as submit,
     ):
         innocent = [submit(seconds=0.3) for _ in range(6)]
@@ -731,7 +732,7 @@ def test_master_stays_clean(tmp_path: Path) -> None:
     book = Ledger(tmp_path / "ledger")
     environment = {ledger.VARIABLE: str(book.path)}
     with gunicorn(
-        tmp_path / "server", _free_port(), url, "--preload", target="make_two", **environment
+        tmp_path / "server", free_port(), url, "--preload", target="make_two", **environment
     ) as server:
         accepted = [server.accept("work", prefix=f"/{name}") for name in ("one", "two")]
         eventually(lambda: book.has_ended(accepted))

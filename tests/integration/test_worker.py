@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,10 +20,10 @@ import pytest
 from invokeasync_wsgi import Functions, InvokeAsyncMiddleware
 from invokeasync_wsgi.store import owners
 from invokeasync_wsgi.store.events import Events
-from tests.integration import ledger
 from tests.integration.ledger import Ledger
+from tests.integration.program import Program
 from tests.integration.raw import Connection, invoke_async, post
-from tests.integration.servers import ROOT, _free_port
+from tests.integration.servers import ROOT, free_port
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(
@@ -39,78 +38,6 @@ _PATIENCE_S = 20
 _END_S = 6
 
 
-def _arguments_of(pid: int) -> list[str]:
-    """The command line of a process; empty when it is gone."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-    except OSError:
-        return []
-
-
-def _group_of(leader: int) -> set[int]:
-    """The living processes of a process group."""
-    found = set()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                if int(fields[2]) == leader and fields[0] not in "ZX":
-                    found.add(int(entry.name))
-    return found
-
-
-class Program:
-    """``invokeasync-wsgi``, running, with all the processes that it has started."""
-
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
-        self._log = folder / f"log-{time.monotonic_ns()}"
-        own = {name: os.environ[name] for name in os.environ if not name.startswith("INVOKEASYNC_")}
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "invokeasync_wsgi", *arguments],
-                cwd=ROOT,
-                env={
-                    **own,
-                    "PYTHONUNBUFFERED": "1",
-                    ledger.VARIABLE: str(folder / "ledger"),
-                    **environment,
-                },
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.pid = self._process.pid
-
-    def log(self) -> str:
-        """What all its processes have written so far."""
-        return self._log.read_text(errors="replace")
-
-    def processes(self, command: str = "") -> set[int]:
-        """Its living processes; of those it has started only those that run a command."""
-        found = _group_of(self.pid)
-        if not command:
-            return found
-        return {pid for pid in found - {self.pid} if command in _arguments_of(pid)}
-
-    def signal(self, number: int) -> None:
-        """Send a signal to the process that was started, and to no other."""
-        os.kill(self.pid, number)
-
-    def wait(self, within_s: float = _PATIENCE_S) -> int:
-        """Wait for the end of the process that was started; returns its exit status."""
-        try:
-            return self._process.wait(within_s)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"still there after {within_s} s\n{self.log()}") from None
-
-    def close(self) -> None:
-        """Kill everything."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
-
-
 class Site:
     """A folder with a queue, and the programs that work on it."""
 
@@ -121,7 +48,7 @@ class Site:
         #: A file for each process that runs events.
         self.owners = folder / "queue.db-owners"
         self.book = Ledger(folder / "ledger")
-        self.port = _free_port()
+        self.port = free_port()
         self._programs: list[Program] = []
 
     @property
@@ -130,7 +57,7 @@ class Site:
 
     def start(self, *arguments: str, **environment: str) -> Program:
         """Start the command line."""
-        program = Program(self.folder, *arguments, **environment)
+        program = Program(self.folder, *arguments, directory=ROOT, **environment)
         self._programs.append(program)
         return program
 

@@ -20,7 +20,9 @@ regions = st.builds(
     st.integers(0, 9),
 )
 accounts = st.text(digits, min_size=12, max_size=12)
-plain_names = st.text(WORD + ".", min_size=1, max_size=64)
+plain_names = st.text(WORD + ".", min_size=1, max_size=64).filter(
+    lambda name: name not in (".", "..")
+)
 qualifiers = st.none() | st.just("$LATEST") | st.text(WORD, min_size=1, max_size=60)
 #: Texts near the grammar: its own words, glued together in any order.
 pieces = st.sampled_from(

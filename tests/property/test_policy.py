@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import string
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from hypothesis import given
@@ -92,7 +92,7 @@ def accesses(draw: st.DrawFn) -> Access:
         account_id=OWN,
         principal=principal,
         principal_arn=principal.arn("us-east-1", OWN),
-        context=draw(contexts),
+        context=partial(dict, draw(contexts)),
     )
 
 
@@ -212,7 +212,7 @@ def condition_holds(operator: str, value: str, context: dict[str, str]) -> bool:
         "Condition": {operator: {"test:key": value}},
     }
     principal = Principal("alice")
-    access = Access("a:b", "arn:", OWN, principal, principal.arn("us-east-1", OWN), context)
+    access = Access("a:b", "arn:", OWN, principal, principal.arn("us-east-1", OWN), lambda: context)
     return decide(access, [statement], []).allowed
 
 
@@ -328,7 +328,7 @@ def test_any_value_is_a_policy_or_refused(document: Any, kind: policy.Kind, as_j
     if parsed is not None:
         principal = Principal("alice")
         arn = principal.arn("us-east-1", OWN)
-        access = Access("a:b", "arn:b", OWN, principal, arn, {"test:a": "c"})
+        access = Access("a:b", "arn:b", OWN, principal, arn, lambda: {"test:a": "c"})
         policy.decide(access, [parsed], [parsed])
 
 

@@ -161,7 +161,7 @@ def test_a_module_has_an_authenticator_or_what_makes_one(
         pytest.param("", "auth='python:", id="no name"),
         pytest.param("number", "an authenticator", id="a number"),
         pytest.param("nothing", "an authenticator", id="None"),
-        pytest.param("text", "auth='none'", id="another setting"),
+        pytest.param("text", "it is a text, and no authenticator", id="another setting"),
         pytest.param("NoAuthenticator", "an authenticator", id="another class"),
     ],
 )

@@ -328,7 +328,6 @@ class TestAnAcceptedName:
         pytest.param("Qualifier=%24LATEST", f"{ARN}:f:$LATEST", id="$LATEST as SDKs send it"),
         pytest.param("Qualifier=$LATEST", f"{ARN}:f:$LATEST", id="$LATEST not encoded"),
         pytest.param("a=b&Qualifier=live", f"{ARN}:f:live", id="behind another parameter"),
-        pytest.param("Qualifier=live&Qualifier=2", f"{ARN}:f:live", id="the first of two"),
         pytest.param("qualifier=live", f"{ARN}:f", id="names are case-sensitive"),
         pytest.param("OtherQualifier=live", f"{ARN}:f", id="another parameter"),
         pytest.param("", f"{ARN}:f", id="none"),

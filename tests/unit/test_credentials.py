@@ -6,6 +6,7 @@ import base64
 import logging
 import os
 import pickle
+import re
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from invokeasync_wsgi import Functions, InvokeAsyncMiddleware, Principal
 from invokeasync_wsgi.auth.choices import make_authenticator
 from invokeasync_wsgi.auth.credentials import Credential, from_environment, lookup, parse_file
 from invokeasync_wsgi.auth.signatures import SigV4
-from invokeasync_wsgi.auth.tokens import BearerTokens, hash_of
+from invokeasync_wsgi.auth.tokens import BearerTokens, Token, hash_of
 from invokeasync_wsgi.config import Settings
 from invokeasync_wsgi.errors import ConfigurationError
 from invokeasync_wsgi.flask import InvokeAsync
@@ -397,6 +398,49 @@ def test_a_refusal_on_its_way_to_another_process_has_no_secret() -> None:
     auth = started(SigV4({KEY_ID: SECRET}))
     error = refusal_of(auth, Sender(secret="x" * 40).environ())
     assert SECRET.encode() not in pickle.dumps(error)
+
+
+@pytest.mark.parametrize(
+    ("terms", "told"),
+    [
+        pytest.param({"is_enabled": "false"}, "is_enabled='false': it must be True or", id="text"),
+        pytest.param({"is_enabled": 0}, "is_enabled=0: it must be True or False", id="number"),
+        pytest.param({"expires_at": "2020"}, "expires_at='2020': it must be seconds", id="year"),
+        pytest.param({"expires_at": float("nan")}, "expires_at=nan: it must be", id="no number"),
+        pytest.param({"expires_at": float("inf")}, "expires_at=inf: it must be", id="never"),
+        pytest.param({"expires_at": True}, "expires_at=True: it must be seconds", id="flag"),
+    ],
+)
+def test_what_could_make_a_key_good_forever_is_refused(terms: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(f"credentials: {told}")):
+        Credential(SECRET, "alice", **terms)
+    with pytest.raises(ConfigurationError, match=re.escape(f"tokens: {told}")):
+        Token("alice", **terms)
+
+
+def test_a_key_id_is_not_taken_for_its_secret() -> None:
+    """As it would be with the order of arguments that most have; the id is no secret."""
+    with pytest.raises(ConfigurationError, match="and not the id of a key") as refused:
+        Credential("AKIAIOSFODNN7EXAMPLE", SECRET)
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("access_key_id", ["A\0B", "A\nB", "a" * 129, "A'--", "\xe9"])
+def test_a_callable_is_asked_only_for_what_can_be_a_key(access_key_id: str) -> None:
+    """It may be a database that strangers should not speak to."""
+    asked: list[str] = []
+    find = lookup(lambda key_id: asked.append(key_id))
+    assert find(access_key_id) is None
+    assert asked == []
+    assert find("AKID-1.x_") is None
+    assert asked == ["AKID-1.x_"]
+
+
+def test_a_callable_that_gives_something_else_lets_nobody_in() -> None:
+    find = lookup(lambda key_id: {"secret": SECRET})  # type: ignore[arg-type, return-value]
+    with pytest.raises(TypeError, match="gave a dict; it must give a Credential or None") as raised:
+        find(KEY_ID)
+    assert SECRET not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -275,6 +275,9 @@ def test_an_arn_names_the_partition_of_its_region(region: str, partition: str) -
         ("f g", False),
         ("é", False),
         ("f\n", False),
+        ("...", True),
+        (".", False),
+        ("..", False),
     ],
 )
 def test_a_function_is_registered_under_1_to_64_plain_characters(name: str, legal: bool) -> None:

@@ -159,6 +159,30 @@ def test_a_policy_is_for_a_name_or_an_arn(key_id: str, principal: str) -> None:
     assert Site({principal: allow()}).invoke(key_id=key_id).status == 200
 
 
+@pytest.mark.parametrize("named", ["alice", f"arn:aws:iam::{ACCOUNT}:user/alice"])
+@pytest.mark.parametrize("denied", ["alice", f"arn:aws:iam::{ACCOUNT}:user/alice"])
+def test_a_name_and_its_arn_are_one_principal(named: str, denied: str) -> None:
+    """Else a key under the one name would escape what is said of the other."""
+    other = ({"alice", f"arn:aws:iam::{ACCOUNT}:user/alice"} - {denied}).pop()
+    app = InvokeAsyncMiddleware(
+        None,
+        make_functions(),
+        auth=SigV4({"AKIDALICE": Credential(SECRET, named)}),
+        executor=SteppedExecutor(),
+        clock=FakeClock(NOW),
+        policies={other: allow(), denied: deny()},
+    )
+    client = Client(app, signer=Signer("AKIDALICE", SECRET, clock=FakeClock(NOW)))
+    assert "explicit deny in an identity-based policy" in message(client.invoke("f", b"{}"))
+
+
+@pytest.mark.parametrize("role", ["role/deploy", "role/ops/deploy"])
+def test_a_roles_policies_are_those_of_its_sessions(role: str) -> None:
+    site = Site({f"arn:aws:iam::{ACCOUNT}:{role}": allow()})
+    assert site.invoke(key_id="AKIDROLE").status == 200
+    assert site.invoke(key_id="AKIDALICE").status == 403
+
+
 def test_a_principal_may_have_several_policies_and_all_of_them_count() -> None:
     site = Site({"alice": [allow(f"{ARN}f"), allow(f"{ARN}f:live"), deny(f"{ARN}f:1")]})
     assert [site.invoke("f", qualifier).status for qualifier in (None, "live", "1")] == [

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from invokeasync_wsgi import (
+    ConfigurationError,
     Functions,
     InvokeAsyncMiddleware,
     Principal,
@@ -482,18 +483,20 @@ def test_without_a_signature_no_fault_is_told() -> None:
 def test_everybody_is_let_in_where_that_was_chosen_and_told(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    app = make_app("none")
+    app = make_app("none", policies=None)
     assert caplog.messages == [
-        "auth='none': everybody who reaches this server may invoke every function"
+        "auth='none': everybody who reaches this server may invoke every function; no policy is "
+        "asked"
     ]
     assert caplog.records[0].levelno == logging.WARNING
     assert send(app, {}).status == 202
     assert send(app, with_authorization("anything")).status == 202
 
 
-def test_where_everybody_is_let_in_policies_decide_nothing() -> None:
-    """There is nobody whom they could be about."""
-    assert send(make_app("none", policies={}), {}).status == 202
+def test_where_everybody_is_let_in_there_can_be_no_policies() -> None:
+    """There is nobody whom they could be about, so whoever gave them means something else."""
+    with pytest.raises(ConfigurationError, match=r"^policies: with auth='none' nobody is verified"):
+        make_app("none", policies={})
 
 
 def test_nobody_is_let_in_where_that_was_chosen() -> None:
