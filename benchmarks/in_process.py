@@ -6,6 +6,7 @@ import importlib.util
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 from invokeasync_wsgi import (
@@ -136,7 +137,7 @@ def signed(effort: Effort) -> list[Row]:
         sign = _botocore_signer(body)
         pairs = alternate(
             lambda: calling(sign, few),
-            lambda: calling(lambda: authenticator.authenticate(request), few),
+            lambda: calling(partial(authenticator.authenticate, request), few),
             effort.rounds_or(11),
         )
         rows.append(compare("signed", "verifying over botocore's signing", pairs, "ratio", 0.25))

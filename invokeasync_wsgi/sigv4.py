@@ -50,9 +50,8 @@ MAX_SIGNED_HEADERS = 100
 MAX_SIGNED_LENGTH = 64 * 1024
 MAX_QUERY_LENGTH = 16 * 1024
 MAX_QUERY_PARAMETERS = 100
+#: Characters of the header, and of what stands in its place in a presigned URL.
 MAX_AUTHORIZATION_LENGTH = 4096
-MAX_CREDENTIAL_LENGTH = 256
-MAX_SIGNED_HEADERS_LENGTH = 4096
 
 #: Headers that change what a request means: where they are sent, they must be signed. Not every
 #: ``x-amz-*`` header: content delivery networks add some of their own on the way. A session token
@@ -144,7 +143,7 @@ def read(environ: Mapping[str, Any]) -> Signature:
     """
     authorization: str | None = environ.get("HTTP_AUTHORIZATION")
     query = environ.get("QUERY_STRING") or ""
-    if len(query) > MAX_QUERY_LENGTH or query.count("&") >= MAX_QUERY_PARAMETERS:
+    if query and (len(query) > MAX_QUERY_LENGTH or query.count("&") >= MAX_QUERY_PARAMETERS):
         raise IncompleteSignatureException("The query string is too long.")
     if len(environ) > MAX_HEADERS and _header_count(environ) > MAX_HEADERS:
         raise IncompleteSignatureException("The request has too many headers.")
@@ -222,6 +221,9 @@ def _read_query(query: str) -> Signature:
         raise IncompleteSignatureException(
             f"{' '.join(missing)} Re-examine the query-string parameters."
         )
+    credential, signed_headers = given["X-Amz-Credential"], given["X-Amz-SignedHeaders"]
+    if len(credential) + len(signed_headers) > MAX_AUTHORIZATION_LENGTH:
+        raise IncompleteSignatureException("The Credential or the SignedHeaders are too long.")
     expires = given.get("X-Amz-Expires", "")
     is_number = expires.isascii() and expires.isdigit() and len(expires) <= 6
     if not (is_number and 1 <= int(expires) <= MAX_EXPIRES_S):
@@ -229,7 +231,7 @@ def _read_query(query: str) -> Signature:
             f"X-Amz-Expires must be a number of seconds between 1 and {MAX_EXPIRES_S}."
         )
     return _signature(
-        (given["X-Amz-Algorithm"], given["X-Amz-Credential"], given["X-Amz-SignedHeaders"]),
+        (given["X-Amz-Algorithm"], credential, signed_headers),
         value=given["X-Amz-Signature"],
         amz_date=given["X-Amz-Date"],
         session_token=given.get("X-Amz-Security-Token"),
@@ -268,9 +270,6 @@ def _signature(
             f"Date must be in ISO-8601 'basic format'. Got '{amz_date}'. "
             "See http://en.wikipedia.org/wiki/ISO_8601"
         )
-    _, credential, signed_headers = claim
-    if len(credential) > MAX_CREDENTIAL_LENGTH or len(signed_headers) > MAX_SIGNED_HEADERS_LENGTH:
-        raise IncompleteSignatureException("The Credential or the SignedHeaders are too long.")
     return Signature(_claim(*claim), value, amz_date, signed_at, session_token, expires_s)
 
 
