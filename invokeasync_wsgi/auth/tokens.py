@@ -48,7 +48,6 @@ class Token:
     is_enabled: bool = True
     #: Seconds since the epoch from which on it is expired; ``None`` for never.
     expires_at: float | None = None
-
     #: The principal, whichever way it was given.
     owner: Principal = field(init=False, repr=False)
 
