@@ -146,7 +146,7 @@ class Service:
     def _invoke_async(
         self, request: wire.Request, request_id: str, caller: Principal | None
     ) -> wire.Response:
-        if self.functions.get(request.function_name) is None:
+        if self.functions.get(request.function_name) is None:  # registered names are good ones
             wire.check_names(request.function_name)
         function, qualifier = self._function_for(caller, request, None)
         event = _checked(request.read_body())

@@ -187,7 +187,7 @@ def invoke_parameters(request: Request, *, streaming: bool) -> InvokeParameters:
     client_context = header("HTTP_X_AMZ_CLIENT_CONTEXT") or ""
     tenant_id = header("HTTP_X_AMZ_TENANT_ID")
     if tenant_id is not None:
-        tenant_id = " ".join(tenant_id.split())  # as it is signed
+        tenant_id = re.sub(" +", " ", tenant_id).strip(" ")  # as it is signed
     allowed_types = STREAM_INVOCATION_TYPES if streaming else INVOCATION_TYPES
     violations = [
         *_name_violations(request.function_name, qualifier),

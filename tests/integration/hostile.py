@@ -16,6 +16,7 @@ from tests.integration.raw import chunked, head, invoke, invoke_async, post
 
 BAD_NAME = "ValidationException"
 BAD_PARAMETER = "ValidationException"
+TWICE = "InvalidParameterValueException"
 BAD_CONTENT = "InvalidRequestContentException"
 TOO_LARGE = "RequestEntityTooLargeException"
 UNKNOWN_FUNCTION = "ResourceNotFoundException"
@@ -509,8 +510,8 @@ _QUALIFIERS = {
     "0": UNKNOWN_FUNCTION,
     "a" * 128: UNKNOWN_FUNCTION,
     "%24LATEST": RESULT,
-    "%24LATEST&Qualifier=unknown": RESULT,
-    "unknown&Qualifier=%24LATEST": UNKNOWN_FUNCTION,
+    "%24LATEST&Qualifier=unknown": TWICE,
+    "unknown&Qualifier=%24LATEST": TWICE,
 }
 _CLIENT_CONTEXTS = {
     "no base64": "!!!!",

@@ -155,6 +155,19 @@ class TestInvokeParameters:
         expected = wire.invoke_parameters(make_request(), streaming=False)
         assert wire.invoke_parameters(make_request({name: ""}), streaming=False) == expected
 
+    @pytest.mark.parametrize(
+        ("sent", "meant"), [("a", "a"), ("a b", "a b"), ("a   b", "a b"), (" a ", "a")]
+    )
+    def test_a_tenant_is_the_one_that_a_signature_covers(self, sent: str, meant: str) -> None:
+        """Which has one space for several in a row, and none at the ends."""
+        request = make_request({"HTTP_X_AMZ_TENANT_ID": sent})
+        assert wire.invoke_parameters(request, streaming=False).tenant_id == meant
+
+    @pytest.mark.parametrize("sent", ["a\tb", "a\x0bb", "a\xa0b", "", " "])
+    def test_other_blanks_are_no_part_of_a_tenant(self, sent: str) -> None:
+        with pytest.raises(errors.ValidationException, match="'tenantId'"):
+            wire.invoke_parameters(make_request({"HTTP_X_AMZ_TENANT_ID": sent}), streaming=False)
+
     @pytest.mark.parametrize("query", ["Qualifier=a&Qualifier=b", "Qualifier=a&%51ualifier=a"])
     def test_two_qualifiers_are_one_too_many(self, query: str) -> None:
         """A signature covers them sorted, and so does not tell which comes first."""
