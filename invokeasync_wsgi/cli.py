@@ -149,7 +149,7 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument(
         "--allow-unauthenticated",
         action="store_true",
-        help="really serve everybody who reaches an address that is not this machine's own",
+        help="really serve everybody who reaches an address that is no loopback one",
     )
 
 

@@ -176,7 +176,8 @@ class Function:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not names.is_plain_name(self.name):
             raise ConfigurationError(
-                f"function name {self.name!r}: it must have 1 to 64 letters, digits, '-', '_', '.'"
+                f"function name {self.name!r}: it must have 1 to 64 letters, digits, '-', '_', '.' "
+                "and not be '.' or '..'"
             )
         self._check(isinstance(self.description, str), "description", "a text")
         self._check(

@@ -89,12 +89,12 @@ def _import(reference: str) -> object:
             value = getattr(value, part)
     except (ImportError, AttributeError, TypeError, ValueError) as exc:
         raise ConfigurationError(f"auth={reference!r}: {exc}") from exc
-    if isinstance(value, str):
-        raise ConfigurationError(f"auth={reference!r}: it is a text, and no authenticator")
     is_made = hasattr(value, "authenticate") and not isinstance(value, type)
-    if is_made or not callable(value):
-        return value
-    try:
-        return value()
-    except TypeError as exc:
-        raise ConfigurationError(f"auth={reference!r}: it cannot be called: {exc}") from exc
+    if not is_made and callable(value):
+        try:
+            value = value()
+        except TypeError as exc:
+            raise ConfigurationError(f"auth={reference!r}: it cannot be called: {exc}") from exc
+    if isinstance(value, str):  # not quoted: who knows what it is
+        raise ConfigurationError(f"auth={reference!r}: it is a text, and no authenticator")
+    return value

@@ -79,7 +79,8 @@ def lookup(credentials: Credentials) -> Lookup:
     Args:
         credentials: a mapping of access key ids to `Credential` or to a secret (the principal then
             has the key id for its name), the path of a file, or a callable that takes a key id.
-            It is called for each request, known or not, in the thread of the request.
+            It is called for each well-formed signature whose key id can be one, known or not, in
+            the thread of the request.
 
     Raises:
         ConfigurationError: none of these, or not usable.

@@ -216,9 +216,10 @@ def test_registries_share_nothing() -> None:
 # --- what is not allowed --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a:b", "é", "x" * 65, "f\n", None, 5])
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "é", "x" * 65, "f\n", "..", None, 5])
 def test_a_name_that_cannot_be_registered(name: Any) -> None:
-    with refused(f"function name {name!r}: it must have 1 to 64 letters, digits, '-', '_', '.'"):
+    form = "1 to 64 letters, digits, '-', '_', '.' and not be '.' or '..'"
+    with refused(f"function name {name!r}: it must have {form}"):
         Functions().add(name, handler)
 
 
