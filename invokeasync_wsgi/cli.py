@@ -10,7 +10,6 @@ Modules are looked for in the current directory first, as gunicorn does.
 from __future__ import annotations
 
 import argparse
-import importlib
 import ipaddress
 import os
 import socket
@@ -21,7 +20,7 @@ from typing import Any, NoReturn
 from . import operate, process, worker
 from .config import PREFIX, read_settings
 from .errors import ConfigurationError, StoreError
-from .functions import Functions
+from .functions import Functions, import_object
 from .wsgi import InvokeAsyncMiddleware
 
 #: In the current directory. A queue that survives, because a 202 is a promise.
@@ -89,12 +88,9 @@ def _load(target: str) -> Any:
             f"target {target!r}: it must be module:name, or a .toml or .json file"
         )
     try:
-        value: Any = importlib.import_module(module_name)
-        for part in name.split("."):
-            value = getattr(value, part)
+        return import_object(target)
     except (ImportError, AttributeError) as exc:
         raise ConfigurationError(f"target {target!r}: {exc}") from exc
-    return value
 
 
 def _parser() -> argparse.ArgumentParser:

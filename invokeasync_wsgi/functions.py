@@ -18,6 +18,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -532,6 +533,17 @@ def import_handler(reference: str) -> Handler:
             f"Handler '{attribute}' on module '{module_name}' is not callable",
         )
     return handler  # type: ignore[no-any-return]
+
+
+def import_object(reference: str) -> Any:
+    """What ``package.module:name`` names, dots in the name included.
+
+    Raises:
+        ImportError, AttributeError, TypeError, ValueError: there is no such thing; or whatever the
+            module raises when it is imported.
+    """
+    module_name, _, name = reference.partition(":")
+    return attrgetter(name)(importlib.import_module(module_name))
 
 
 def _has_handler_form(reference: str) -> bool:

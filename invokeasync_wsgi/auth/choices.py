@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any, cast
 
 from ..config import Kind, flag, make_of_url
 from ..errors import ConfigurationError
+from ..functions import import_object
 from . import Authenticator
 
 
@@ -82,11 +82,8 @@ def make_authenticator(setting: object) -> Authenticator | None:
 
 
 def _import(reference: str) -> object:
-    module_name, _, name = reference.removeprefix("python:").partition(":")
     try:
-        value: Any = importlib.import_module(module_name)
-        for part in name.split("."):
-            value = getattr(value, part)
+        value = import_object(reference.removeprefix("python:"))
     except (ImportError, AttributeError, TypeError, ValueError) as exc:
         raise ConfigurationError(f"auth={reference!r}: {exc}") from exc
     is_made = hasattr(value, "authenticate") and not isinstance(value, type)

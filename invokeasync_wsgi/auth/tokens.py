@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Union
 
@@ -71,12 +71,12 @@ class BearerTokens:
     """
 
     def __init__(self, tokens: Tokens) -> None:
-        self._file: WatchedFile[Mapping[str, Token]] | None = None
-        self._tokens: Mapping[str, Token] = {}
+        self._lookup: Callable[[str], Token | None]
         if isinstance(tokens, Mapping):
-            self._tokens = _checked(tokens)
+            self._lookup = _checked(tokens).get
         elif isinstance(tokens, (str, os.PathLike)):
-            self._file = WatchedFile("tokens", tokens, parse_file)
+            file = WatchedFile("tokens", tokens, parse_file)
+            self._lookup = lambda digest: file.get().get(digest)
         else:
             raise ConfigurationError(
                 f"tokens of type {type(tokens).__name__}: they must be a mapping or the path of a "
@@ -104,8 +104,7 @@ class BearerTokens:
         if len(text) > MAX_TOKEN_LENGTH:
             raise UnrecognizedClientException(UNKNOWN, why="too long a token")
         # Found by its hash, whose beginning nobody can choose: the time of looking tells nothing.
-        tokens = self._tokens if self._file is None else self._file.get()
-        token = tokens.get(hash_of(text))
+        token = self._lookup(hash_of(text))
         if token is None or not token.is_enabled:
             why = "unknown token" if token is None else "disabled token"
             raise UnrecognizedClientException(UNKNOWN, why=why)
