@@ -17,7 +17,8 @@ from invokeasync_wsgi import (
     SigV4,
     ThreadsExecutor,
 )
-from invokeasync_wsgi.wire import INVOKE_ASYNC, Request
+from invokeasync_wsgi.operations import INVOKE_ASYNC
+from invokeasync_wsgi.wire import Request
 
 from . import events
 from .paired import Cost, Effort, Meter, Row, alternate, compare

@@ -35,29 +35,41 @@ class Gate:
     """Lets a bounded number of synchronous invocations of this process through at a time.
 
     Args:
-        places: that number; 0 lets nobody through.
         reason: what the others are told.
     """
 
-    def __init__(self, places: int, reason: str = ALL_IN_USE) -> None:
+    def __init__(self, reason: str = ALL_IN_USE) -> None:
         self._reason = reason
-        self._places = PerProcess(lambda: threading.BoundedSemaphore(places) if places else None)
+        self._inside = PerProcess(_Inside)
 
-    def enter(self) -> None:
+    def enter(self, places: int) -> None:
         """Take a place; whoever takes one calls `leave` once.
+
+        Args:
+            places: how many there are now; 0 lets nobody through.
 
         Raises:
             TooManyRequestsException: there is none.
         """
-        places = self._places.get()
-        if places is None or not places.acquire(blocking=False):
-            raise too_many_requests(1, self._reason)
+        inside = self._inside.get()
+        with inside.lock:
+            if inside.number >= places:
+                raise too_many_requests(1, self._reason)
+            inside.number += 1
 
     def leave(self) -> None:
         """Give the place back, from any thread."""
-        places = self._places.get()
-        if places is not None:
-            places.release()
+        inside = self._inside.get()
+        with inside.lock:
+            inside.number -= 1
+
+
+class _Inside:
+    """How many one process has let through."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.number = 0
 
 
 def refusal(exc: Exception, function_name: str) -> AWSError:

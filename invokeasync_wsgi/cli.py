@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from . import operate, process, worker
+from . import explain, operate, process, worker
 from .config import PREFIX, read_settings
 from .errors import ConfigurationError, StoreError
 from .functions import Functions, import_object
@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_worker(commands)
     operate.add_commands(commands, _executor_of)
+    _add_config(commands)
     _add_new_key(commands)
     _add_new_token(commands)
     return parser
@@ -177,6 +178,23 @@ def _add_worker(commands: Any) -> None:
     )
 
 
+def _add_config(commands: Any) -> None:
+    command = commands.add_parser(
+        "config",
+        help="show the functions' values, and where each comes from",
+        description="Show the values of functions: defaults, what the application declares, and "
+        "over them what clients have set through the API.",
+    )
+    command.set_defaults(run=_show_config)
+    command.add_argument(
+        "target",
+        help="module:name of a Functions registry or an application, or a .toml/.json file",
+    )
+    _add_settings(command)
+    command.add_argument("--function", help="only this function")
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
 def _add_new_key(commands: Any) -> None:
     command = commands.add_parser(
         "new-key",
@@ -247,6 +265,12 @@ def _print_new_token(options: argparse.Namespace) -> None:
     print(token, file=sys.stderr)
 
 
+def _show_config(options: argparse.Namespace) -> None:
+    application = load_application(options.target, _worker_settings(options))
+    found = explain.rows(application.service.catalog, options.function)
+    explain.show(found, as_json=options.json)
+
+
 def _worker_settings(options: argparse.Namespace) -> dict[str, Any]:
     """A worker serves nobody, and so needs no keys and no policies."""
     return {**_settings_of(options), "auth": "nobody", "policies": None}
@@ -263,8 +287,9 @@ def _serve(options: argparse.Namespace) -> None:
     is_open = settings.get("auth") == "none"
     if is_open and not (options.allow_unauthenticated or _is_loopback(options.host)):
         raise ConfigurationError(
-            f"auth='none' on {options.host!r} lets everybody who reaches it invoke every "
-            "function; bind a loopback address, or confirm with --allow-unauthenticated"
+            f"auth='none' on {options.host!r} lets everybody who reaches it invoke and "
+            "configure every function; bind a loopback address, or confirm with "
+            "--allow-unauthenticated"
         )
     functions = load_functions(options.target)
     application = InvokeAsyncMiddleware(None, functions, **settings)

@@ -52,6 +52,11 @@ class AsyncSettings:
     #: How often in a row a process may die under an event before the event is taken for the cause.
     max_interruptions: int = 3
 
+    @property
+    def delivers(self) -> bool:
+        """Whether anything is sent anywhere at the end of an event."""
+        return bool(self.on_success or self.on_failure or self.dead_letter)
+
     def __post_init__(self) -> None:
         _in_range("maximum_retry_attempts", self.maximum_retry_attempts, 0, 2)
         _in_range("maximum_event_age_s", self.maximum_event_age_s, 60, MAX_EVENT_AGE_S)
@@ -77,7 +82,8 @@ class Settings:
 
     #: How callers are authenticated. No default, so that no door stands open by accident. A URL
     #: such as ``"sigv4:///credentials.ini"``, or an authenticator; see `auth`. ``"none"``: anybody
-    #: who can reach the server may invoke any function. ``"nobody"``: only this process may.
+    #: who can reach the server may invoke and configure any function. ``"nobody"``: only this
+    #: process may.
     auth: Any = None
     #: What principals may do: a mapping of their names or ARNs to IAM policies, or the path of a
     #: JSON file with one, which is read again when it changes. ``None``: every principal of the
@@ -103,6 +109,9 @@ class Settings:
     #: Synchronous invocations at once in one process, each in a thread of its own; more get 429.
     #: Those past their deadline count until their thread ends.
     sync_concurrency: int = 32
+    #: What functions may reserve together through the API, but for 100 that stay for all; told to
+    #: those who ask, and enforced nowhere else. Lambda's default quota.
+    concurrent_executions: int = 1000
     #: See `AsyncSettings`; a function's own value wins.
     maximum_retry_attempts: int = 2
     #: See `AsyncSettings`; a function's own value wins.
@@ -138,7 +147,7 @@ class Settings:
                 "INVOKEASYNC_AUTH): 'sigv4:///credentials.ini' for requests signed as AWS's "
                 "clients sign them, 'bearer:///tokens.ini' for bearer tokens, an authenticator of "
                 "your own, 'nobody' for calls from this process only, or 'none': everybody who "
-                "reaches the server may invoke every function"
+                "reaches the server may invoke and configure every function"
             )
         if not isinstance(self.region, str) or not names.is_region(self.region):
             _refuse("region", self.region, "an AWS region, such as 'us-east-1'")
@@ -147,6 +156,7 @@ class Settings:
         for name in _SIZES:
             _in_range(name, getattr(self, name), 1, None)
         _in_range("sync_concurrency", self.sync_concurrency, 0, None)
+        _in_range("concurrent_executions", self.concurrent_executions, 0, None)
         _in_range("auth_failures_per_minute", self.auth_failures_per_minute, 1, None)
         if not isinstance(self.capture_output, bool):
             _refuse("capture_output", self.capture_output, "True or False")

@@ -71,7 +71,7 @@ class Context:
     @property
     def memory_limit_in_mb(self) -> str:
         """The function's memory setting: a string, as on Lambda."""
-        return str(self._function.memory_limit_in_mb)
+        return str(self._version.memory_limit_in_mb)
 
     @property
     def log_group_name(self) -> str:

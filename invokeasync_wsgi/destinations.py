@@ -146,7 +146,7 @@ class Destinations:
             if target is None:
                 continue
             try:
-                self._check(target)
+                self.check_target(target)
             except ConfigurationError as exc:
                 text = f"{setting}={target.shown!r}: {exc}"
                 raise ConfigurationError(text) from exc.__cause__
@@ -230,8 +230,12 @@ class Destinations:
 
     # --- before the first event -----------------------------------------------------------------
 
-    def _check(self, target: Target) -> None:
-        """`check` for one target."""
+    def check_target(self, target: Target) -> None:
+        """`check` for one target.
+
+        Raises:
+            ConfigurationError: it cannot work here, and why.
+        """
         if target.kind == "python":
             self._remember(target)
         elif target.kind == "http":

@@ -60,6 +60,8 @@ class AWSError(InvokeAsyncError):
             function of another account.
         headers: more response headers, such as ``Retry-After``.
         reason: the ``Reason`` member of `TooManyRequestsException`.
+        is_typed: whether there is a ``Type`` member; AWS leaves it out of a few answers whose code
+            has one otherwise.
     """
 
     #: The HTTP status of the answer.
@@ -75,11 +77,13 @@ class AWSError(InvokeAsyncError):
         *,
         headers: Iterable[tuple[str, str]] = (),
         reason: str | None = None,
+        is_typed: bool = True,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.headers = tuple(headers)
         self.reason = reason
+        self.is_typed = is_typed
 
     @property
     def code(self) -> str:
@@ -91,7 +95,7 @@ class AWSError(InvokeAsyncError):
         members: dict[str, str | None] = {}
         if self.reason is not None:
             members["Reason"] = self.reason
-        if self.type is not None:
+        if self.type is not None and self.is_typed:
             members["Type"] = self.type
         members[self.member] = self.message
         return json.dumps(members, separators=(",", ":")).encode()
@@ -170,6 +174,27 @@ class ResourceNotFoundException(AWSError):
     status = HTTPStatus.NOT_FOUND
     type = "User"
     member = "Message"
+
+
+class ResourceConflictException(AWSError):
+    """There is one of this name already (409)."""
+
+    status = HTTPStatus.CONFLICT
+    type = "User"
+
+
+class PreconditionFailedException(AWSError):
+    """It was changed since the caller looked: its ``RevisionId`` is another one (412)."""
+
+    status = HTTPStatus.PRECONDITION_FAILED
+    type = "User"
+
+
+class PolicyLengthExceededException(AWSError):
+    """The resource-based policy would be longer than Lambda's 20 KB (400)."""
+
+    status = HTTPStatus.BAD_REQUEST
+    type = "User"
 
 
 class RecursiveInvocationException(AWSError):

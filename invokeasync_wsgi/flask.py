@@ -188,6 +188,20 @@ def _work(threads: int | None, drain_timeout: float) -> None:
         raise click.ClickException(str(exc)) from exc
 
 
+@_commands.command("config")
+@click.option("--function", "function_name", help="Only this function.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def _show_config(function_name: str | None, as_json: bool) -> None:
+    """Show the functions' values, and where each comes from."""
+    from . import explain
+
+    catalog = _middleware_of(current_app).service.catalog
+    try:
+        explain.show(explain.rows(catalog, function_name), as_json=as_json)
+    except (ConfigurationError, StoreError) as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
 def _add_operating_command(name: str, text: str) -> None:
     """The command of ``invokeasync-wsgi`` with this name, for the application's own queue."""
 
@@ -213,5 +227,6 @@ for _name, _text in (
     ("show", "Show all that is known of an event."),
     ("redrive", "Have dead letters run again."),
     ("purge", "Remove dead letters for good."),
+    ("forget", "Remove all that clients have set of a function."),
 ):
     _add_operating_command(_name, _text)

@@ -2,7 +2,8 @@
 
 A `Functions` registry is filled at import, by decorator, by import string, from a mapping or from
 a TOML or JSON file, and read by every request afterwards. It holds plain values only: filling it
-starts nothing and reading it takes no lock. Registering is not meant for threads that serve.
+starts nothing and reading it takes no lock. Registering is not meant for threads that serve. What
+clients set through the API comes over it in `catalog`, and leaves it as it is.
 
 What Lambda reads from a function's configuration has Lambda's defaults and names here. Versions
 and aliases are Lambda's too: a version is a handler under a number, an alias is a name for a
@@ -11,8 +12,11 @@ version, or for two of them by weight.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
+import logging
+import os
 import random
 import re
 import sys
@@ -25,14 +29,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from . import names, targets
 from .config import AsyncSettings, unknown
 from .errors import (
-    AccessDeniedException,
     ConfigurationError,
     InvalidParameterValueException,
     InvalidRuntimeException,
-    ResourceNotFoundException,
 )
 from .names import FunctionReference
-from .policy import Policy
+from .overrides import NOTHING_SET, EventInvokeConfig, Overrides, PublishedVersion, SetAlias
+from .policy import Policy, load_json
+from .targets import Target
 
 if TYPE_CHECKING:
     from typing import TypedDict
@@ -60,6 +64,8 @@ if TYPE_CHECKING:
         lazy: bool
 
 
+logger = logging.getLogger(__name__)
+
 #: Lambda's handler: takes the event and the context, returns what JSON can hold, or awaits it.
 Handler = Callable[[Any, Any], Any]
 
@@ -85,13 +91,23 @@ class HandlerError(Exception):
         self.message = message
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One version of a function: ``$LATEST`` or a number, and what it runs."""
+    """One version of a function: ``$LATEST`` or a number, what it runs, and how."""
 
     number: str
     #: A callable, or an import string ``package.module:name``.
     handler: Handler | str
+    #: The handler's import string.
+    reference: str
+    description: str
+    timeout_s: float
+    memory_limit_in_mb: int
+    runtime: str
+    #: Of the version alone; ``None`` takes the one of `config.Settings`.
+    dead_letter: Target | None
+    #: When it was published through the API; ``None`` for one that the application declares.
+    published_at: float | None = None
 
     def load(self) -> Handler:
         """The callable, imported now if need be.
@@ -103,6 +119,45 @@ class Version:
             return import_handler(self.handler)
         return self.handler
 
+    def publish(self, description: str | None, now: float) -> PublishedVersion:
+        """What is kept of it when it is published.
+
+        Args:
+            description: its own, else that of ``$LATEST``.
+            now: in seconds since the epoch.
+
+        Raises:
+            ValueError: its handler cannot be named, so that nobody would find it again.
+        """
+        if not (isinstance(self.handler, str) or _is_named(self.handler, self.reference)):
+            raise ValueError(
+                f"The handler {self.reference} cannot be imported by this name. Only functions of "
+                "modules can be published."
+            )
+        return PublishedVersion(
+            handler=self.reference,
+            description=self.description if description is None else description,
+            timeout_s=self.timeout_s,
+            memory_limit_in_mb=self.memory_limit_in_mb,
+            runtime=self.runtime,
+            dead_letter=None if self.dead_letter is None else self.dead_letter.name,
+            published_at=now,
+        )
+
+    @property
+    def modified_at(self) -> float:
+        """When it was published, or else the file changed that its handler is in.
+
+        In seconds since the epoch; 0 where there is no file, as in an interactive interpreter.
+        """
+        if self.published_at is not None:
+            return self.published_at
+        module = sys.modules.get(self.reference.partition(":")[0])
+        try:
+            return os.stat(getattr(module, "__file__", None) or "").st_mtime
+        except OSError:
+            return 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Alias:
@@ -112,6 +167,7 @@ class Alias:
     version: str
     #: The other version and its share: at most one entry, the share from 0 to 1.
     weights: Mapping[str, float] = field(default_factory=dict)
+    description: str = ""
 
     def choose(self) -> str:
         """The number of the version that the next attempt runs, by chance where weighted."""
@@ -167,12 +223,16 @@ class Function:
     #: be imported then fails its invocations, as on Lambda, and not the start of the process.
     lazy: bool = False
 
-    #: `policy`, ready to be evaluated.
-    resource_policies: tuple[Policy, ...] = field(init=False, repr=False)
+    #: What clients have set of it: see `overlaid`.
+    overrides: Overrides = field(init=False, repr=False, default=NOTHING_SET)
+    #: By number, with ``$LATEST``.
+    known_versions: Mapping[str, Version] = field(init=False, repr=False)
+    #: By name.
+    known_aliases: Mapping[str, Alias] = field(init=False, repr=False)
     #: The fields of `AsyncSettings` that are not ``None``.
     _own_settings: Mapping[str, Any] = field(init=False, repr=False)
-    _versions: Mapping[str, Version] = field(init=False, repr=False)
-    _aliases: Mapping[str, Alias] = field(init=False, repr=False)
+    _declared_policies: tuple[Policy, ...] = field(init=False, repr=False)
+    _resource_policies: tuple[Policy, ...] | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not names.is_plain_name(self.name):
@@ -209,19 +269,147 @@ class Function:
             "tags",
             "a mapping of texts to texts",
         )
-        self.resource_policies = self._parse_policy()
+        self._declared_policies = self._parse_policy()
         try:
             self._own_settings = self._parse_own_settings()
-            self.async_settings(AsyncSettings())
+            replace(AsyncSettings(), **self._own_settings)
         except ConfigurationError as exc:
             raise ConfigurationError(f"function {self.name!r}: {exc}") from None
         handlers = {names.LATEST: self.handler, **self.versions}
-        self._versions = {number: self._version(number, handlers[number]) for number in handlers}
-        self._aliases = {name: self._alias(name, target) for name, target in self.aliases.items()}
+        self.known_versions = {
+            number: self._version(number, handlers[number]) for number in handlers
+        }
+        self.known_aliases = {
+            name: self._alias(name, target) for name, target in self.aliases.items()
+        }
 
-    def async_settings(self, defaults: AsyncSettings) -> AsyncSettings:
-        """How this function's events are retried: its own values, else the defaults."""
-        return replace(defaults, **self._own_settings) if self._own_settings else defaults
+    def overlaid(self, overrides: Overrides) -> Function:
+        """This function with what clients have set of it; itself is left as it is."""
+        function = copy.copy(self)
+        function.overrides = overrides
+        if overrides.reserved_concurrency is not None:
+            function.reserved_concurrency = overrides.reserved_concurrency
+        if overrides.recursive_loop is not None:
+            own = {**self._own_settings, "recursive_loop": overrides.recursive_loop}
+            function._own_settings = own
+        function._resource_policies = None
+        function.known_versions = {**self.known_versions, **self._published(overrides)}
+        function.known_aliases = {**self.known_aliases}
+        for name, alias in overrides.aliases.items():
+            if alias.version in function.known_versions:
+                function.known_aliases[name] = _as_set(name, alias, function.known_versions)
+        return function
+
+    @property
+    def lost_aliases(self) -> list[str]:
+        """Aliases that clients have set for versions that the application does not have (any more).
+
+        They mean nothing, or what is declared, until they are set for another one.
+        """
+        aliases = self.overrides.aliases
+        return [name for name in aliases if aliases[name].version not in self.known_versions]
+
+    @property
+    def hidden_versions(self) -> list[str]:
+        """Versions that are declared, whose numbers were published with other handlers."""
+        published = self.overrides.versions
+        return [
+            number
+            for number, handler in self.versions.items()
+            if number in published and _reference_of(handler) != published[number].handler
+        ]
+
+    @property
+    def resource_policies(self) -> tuple[Policy, ...]:
+        """`policy`, and the policies that clients have set, ready to be evaluated."""
+        policies = self._resource_policies
+        if policies is None:
+            policies = (*self._declared_policies, *self._set_policies(self.overrides))
+            self._resource_policies = policies
+        return policies
+
+    def _set_policies(self, overrides: Overrides) -> Iterator[Policy]:
+        for qualifier, statements in overrides.statements.items():
+            if statements:
+                yield Policy.parse(
+                    {"Version": "2012-10-17", "Statement": list(statements.values())},
+                    name=f"function {self.name}{qualifier and ':'}{qualifier}",
+                    kind="resource",
+                )
+
+    def _published(self, overrides: Overrides) -> dict[str, Version]:
+        return {
+            number: Version(
+                number=number,
+                handler=version.handler,
+                reference=version.handler,
+                description=version.description,
+                timeout_s=version.timeout_s,
+                memory_limit_in_mb=version.memory_limit_in_mb,
+                runtime=version.runtime,
+                dead_letter=self._target(version.dead_letter),
+                published_at=version.published_at,
+            )
+            for number, version in overrides.versions.items()
+        }
+
+    def _target(self, name: str | None) -> Target | None:
+        """The target of a name that was kept: one that is declared, or what the name says."""
+        if name is None:
+            return None
+        for declared in self._own_settings.values():
+            if isinstance(declared, Target) and declared.name == name:
+                return declared
+        target = targets.find(name)
+        if target is None:
+            logger.error("function %s: there is no destination %s any more", self.name, name)
+        return target
+
+    @property
+    def declared_statements(self) -> tuple[Mapping[str, Any], ...]:
+        """The statements of `policy`, as they were given."""
+        if self.policy is None:
+            return ()
+        given = self.policy if isinstance(self.policy, Mapping) else load_json(self.policy)
+        statements = given["Statement"]
+        return (statements,) if isinstance(statements, Mapping) else tuple(statements)
+
+    def event_invoke_config(self, qualifier: str | None) -> EventInvokeConfig | None:
+        """What is set for the events of a qualifier, or else declared for all of the function's."""
+        config = self.overrides.event_invoke_configs.get(qualifier or names.LATEST)
+        return self.declared_event_invoke_config() if config is None else config
+
+    def declared_event_invoke_config(self) -> EventInvokeConfig | None:
+        """What the application says of the function's events; ``None`` for nothing."""
+        own = self._own_settings
+        if not any(name in own for name in _OF_EVENT_INVOKE_CONFIG):
+            return None
+        on_success, on_failure = own.get("on_success"), own.get("on_failure")
+        return EventInvokeConfig(
+            maximum_retry_attempts=own.get("maximum_retry_attempts"),
+            maximum_event_age_s=own.get("maximum_event_age_s"),
+            on_success=None if on_success is None else on_success.name,
+            on_failure=None if on_failure is None else on_failure.name,
+            modified_at=self.known_versions[names.LATEST].modified_at,
+        )
+
+    def async_settings(self, qualifier: str | None, defaults: AsyncSettings) -> AsyncSettings:
+        """How the events of a qualifier are retried: set or declared values, else the defaults.
+
+        Where clients have set something for the qualifier, that takes the place of all that is
+        declared of it, and the defaults are for the rest.
+        """
+        own = dict(self._own_settings)
+        config = self.overrides.event_invoke_configs.get(qualifier or names.LATEST)
+        if config is not None:
+            for name in _OF_EVENT_INVOKE_CONFIG:
+                value = getattr(config, name)
+                own[name] = self._target(value) if name in _DESTINATIONS else value
+        alias = self.known_aliases.get(qualifier or "")
+        number = qualifier or names.LATEST if alias is None else alias.version
+        if number in self.overrides.versions:
+            own["dead_letter"] = self.known_versions[number].dead_letter
+        return replace(defaults, **{name: own[name] for name in own if own[name] is not None})
 
     def _parse_own_settings(self) -> dict[str, Any]:
         own: dict[str, Any] = {
@@ -252,7 +440,9 @@ class Function:
 
     def has(self, qualifier: str | None) -> bool:
         """Whether the version or alias exists; ``None`` and ``$LATEST`` always do."""
-        return qualifier is None or qualifier in self._versions or qualifier in self._aliases
+        return (
+            qualifier is None or qualifier in self.known_versions or qualifier in self.known_aliases
+        )
 
     def version(self, qualifier: str | None) -> Version:
         """The version that an attempt under ``qualifier`` runs. Weighted aliases choose now.
@@ -261,9 +451,9 @@ class Function:
             KeyError: there is no such version or alias.
         """
         if qualifier is None:
-            return self._versions[names.LATEST]
-        alias = self._aliases.get(qualifier)
-        return self._versions[qualifier if alias is None else alias.choose()]
+            return self.known_versions[names.LATEST]
+        alias = self.known_aliases.get(qualifier)
+        return self.known_versions[qualifier if alias is None else alias.choose()]
 
     def _has_usable_runtime(self) -> bool:
         return _PYTHON_RUNTIME.fullmatch(self.runtime) is not None
@@ -280,6 +470,7 @@ class Function:
             raise ConfigurationError(
                 f"function {self.name!r}: version {number!r} must be a string of digits, from '1'"
             )
+        reference = _reference_of(handler)
         if isinstance(handler, str):
             self._check(_has_handler_form(handler), "handler", "'package.module:name'", handler)
             if not self.lazy:
@@ -291,7 +482,16 @@ class Function:
                     ) from exc
         if not isinstance(handler, str):
             self._check(callable(handler), "handler", "a callable or an import string", handler)
-        return Version(number, handler)
+        return Version(
+            number=number,
+            handler=handler,
+            reference=reference,
+            description=self.description,
+            timeout_s=self.timeout_s,
+            memory_limit_in_mb=self.memory_limit_in_mb,
+            runtime=self.runtime,
+            dead_letter=self._own_settings.get("dead_letter"),
+        )
 
     def _alias(self, name: str, target: str | Mapping[str, Any]) -> Alias:
         if not isinstance(name, str) or not names.is_alias(name):
@@ -305,16 +505,16 @@ class Function:
         self._check(
             not given
             and isinstance(version, str)
-            and version in self._versions
+            and version in self.known_versions
             and isinstance(weights, Mapping),
             f"aliases[{name!r}]",
-            f"one of the versions {', '.join(map(repr, sorted(self._versions)))}, or a mapping "
-            "with 'version' and 'weights'",
+            f"one of the versions {', '.join(map(repr, sorted(self.known_versions)))}, or a "
+            "mapping with 'version' and 'weights'",
             target,
         )
         self._check(
             all(
-                number in self._versions
+                number in self.known_versions
                 and number != version
                 and names.LATEST not in (number, version)
                 and isinstance(weight, (int, float))
@@ -335,6 +535,16 @@ class Function:
             raise ConfigurationError(
                 f"function {self.name!r}: {setting}={value!r}: it must be {allowed}"
             )
+
+
+_DESTINATIONS = ("on_success", "on_failure")
+_OF_EVENT_INVOKE_CONFIG = ("maximum_retry_attempts", "maximum_event_age_s", *_DESTINATIONS)
+
+
+def _as_set(name: str, alias: SetAlias, versions: Mapping[str, Version]) -> Alias:
+    """An alias that clients have set, without weights of versions that are gone."""
+    weights = {number: alias.weights[number] for number in alias.weights if number in versions}
+    return Alias(name, alias.version, weights, alias.description)
 
 
 class Functions:
@@ -460,35 +670,6 @@ class Functions:
             )
         return reference._replace(qualifier=qualifier)
 
-    def resolve(self, reference: FunctionReference, *, region: str, account_id: str) -> Function:
-        """The function that a caller means.
-
-        Args:
-            reference: see `refer`.
-            region: of this service.
-            account_id: of this service.
-
-        Raises:
-            ResourceNotFoundException: no such function, version or alias, or another region's.
-            AccessDeniedException: another account's.
-            InvalidRuntimeException: the function cannot run here.
-        """
-        if reference.region not in (None, region):
-            raise ResourceNotFoundException(
-                f"Functions from '{reference.region}' are not reachable in this region ('{region}')"
-            )
-        if reference.account_id not in (None, account_id):
-            raise AccessDeniedException(None)  # AWS sends null, and says no more than that
-        function = self._by_name.get(reference.name)
-        if function is None or not function.has(reference.qualifier):
-            arn = names.function_arn(
-                region, account_id, reference.name, reference.qualifier or names.LATEST
-            )
-            raise ResourceNotFoundException(f"Function not found: {arn}")
-        if function.lazy:
-            function.require_usable_runtime()
-        return function
-
     def get(self, name: str) -> Function | None:
         """The function registered under a bare name, or ``None``."""
         return self._by_name.get(name)
@@ -544,6 +725,24 @@ def import_object(reference: str) -> Any:
     """
     module_name, _, name = reference.partition(":")
     return attrgetter(name)(importlib.import_module(module_name))
+
+
+def _reference_of(handler: Handler | str) -> str:
+    """The import string of a handler, whether it can be imported by it or not."""
+    if isinstance(handler, str):
+        return handler
+    named = handler if hasattr(handler, "__qualname__") else type(handler)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def _is_named(handler: object, reference: str) -> bool:
+    """Whether another process finds a callable under its import string."""
+    if reference.startswith("__main__:"):
+        return False
+    try:
+        return import_object(reference) is handler
+    except Exception:  # noqa: BLE001 - a module's own __getattr__ may raise anything
+        return False
 
 
 def _has_handler_form(reference: str) -> bool:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 LATEST = "$LATEST"
 
 MAX_FUNCTION_NAME_LENGTH = 256
+MAX_CONTROL_FUNCTION_NAME_LENGTH = 140
 MAX_QUALIFIER_LENGTH = 128
 
 #: Quoted to the client, as AWS does. Not what `parse` matches: see `_FUNCTION_NAME`.
@@ -44,6 +45,34 @@ _PLAIN_NAME = re.compile(r"(?!\.{1,2}\Z)[a-zA-Z0-9\-_.]{1,64}", re.ASCII)
 _VERSION = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _ALIAS = re.compile(r"(?!^[0-9]+$)[a-zA-Z0-9\-_]{1,128}", re.ASCII)
 _ACCOUNT_ID = re.compile(r"\d{12}", re.ASCII)
+
+
+class NameShape(NamedTuple):
+    """What an operation takes as a function's name."""
+
+    max_length: int
+    #: Quoted to the client. Dots are taken by all operations, as functions here may have them.
+    pattern: str
+    #: What the qualifier in it must match, if there is one; ``None`` for no qualifier at all.
+    qualifier: re.Pattern[str] | None = re.compile(r".*")
+
+
+#: The shapes of botocore's model, by the operations that have them.
+FUNCTION_NAME = NameShape(MAX_FUNCTION_NAME_LENGTH, FUNCTION_NAME_PATTERN)
+_CONTROL_NAME_PATTERN = (
+    r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?"
+    r"(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)"
+)
+CONTROL_FUNCTION_NAME = NameShape(
+    MAX_CONTROL_FUNCTION_NAME_LENGTH, rf"{_CONTROL_NAME_PATTERN}(:(\$LATEST|[a-zA-Z0-9-_]+))?"
+)
+UNQUALIFIED_FUNCTION_NAME = NameShape(MAX_CONTROL_FUNCTION_NAME_LENGTH, _CONTROL_NAME_PATTERN, None)
+URL_FUNCTION_NAME = NameShape(
+    MAX_CONTROL_FUNCTION_NAME_LENGTH,
+    _CONTROL_NAME_PATTERN.replace("_]+)", "_]{1,64})") + r"(:((?!\d+$)[0-9a-zA-Z-_]+))?",
+    re.compile(r"(?!\d+$)[0-9a-zA-Z\-_]+", re.ASCII),
+)
+URL_QUALIFIER_PATTERN = r"((?!^\d+$)^[0-9a-zA-Z-_]+$)"
 
 
 class FunctionReference(NamedTuple):
@@ -78,14 +107,20 @@ def function_arn(region: str, account_id: str, name: str, qualifier: str | None 
     return arn if qualifier is None else f"{arn}:{qualifier}"
 
 
-def function_name_violations(function_name: str) -> list[str]:
+def function_name_violations(function_name: str, shape: NameShape = FUNCTION_NAME) -> list[str]:
     """What is wrong with a function name, in AWS's words; empty when nothing is."""
+    match = _FUNCTION_NAME.fullmatch(function_name)
+    qualifier = None if match is None else match["qualifier"]
     return _violations(
         "functionName",
         function_name,
-        max_length=MAX_FUNCTION_NAME_LENGTH,
-        pattern=FUNCTION_NAME_PATTERN,
-        matches=_FUNCTION_NAME.fullmatch(function_name) is not None,
+        max_length=shape.max_length,
+        pattern=shape.pattern,
+        matches=match is not None
+        and (
+            qualifier is None
+            or (shape.qualifier is not None and shape.qualifier.fullmatch(qualifier) is not None)
+        ),
     )
 
 
@@ -123,6 +158,33 @@ def length_violation(member: str, value: str, max_length: int) -> list[str]:
     if len(value) <= max_length:
         return []
     return [_violation(member, value, f"have length less than or equal to {max_length}")]
+
+
+def text_violations(
+    member: str, value: str, *, max_length: int, min_length: int = 1, pattern: str | None = None
+) -> list[str]:
+    """What is wrong with a text that must have a length and match a whole pattern."""
+    found = length_violation(member, value, max_length)
+    if len(value) < min_length:
+        least = f"have length greater than or equal to {min_length}"
+        found.append(_violation(member, value, least))
+    if pattern is not None and re.fullmatch(pattern, value, re.ASCII) is None:
+        found.append(_violation(member, value, f"satisfy regular expression pattern: {pattern}"))
+    return found
+
+
+def range_violations(member: str, value: int, low: int, high: int | None) -> list[str]:
+    """What is wrong with a number that must be from ``low`` to ``high``; empty when it is."""
+    if high is not None and value > high:
+        return [_violation(member, value, f"have value less than or equal to {high}")]
+    if value < low:
+        return [_violation(member, value, f"have value greater than or equal to {low}")]
+    return []
+
+
+def null_violation(member: str) -> str:
+    """What is wrong when a parameter is not there that must be."""
+    return f"Value null at '{member}' failed to satisfy constraint: Member must not be null"
 
 
 def violations_message(violations: list[str]) -> str:
@@ -166,6 +228,7 @@ def is_account_id(account_id: str) -> bool:
 def _violations(
     member: str, value: str, *, max_length: int, pattern: str, matches: bool
 ) -> list[str]:
+    """`text_violations` for a value that matches by other rules than those it is told."""
     found = length_violation(member, value, max_length)
     if not value:
         found.append(_violation(member, value, "have length greater than or equal to 1"))
@@ -174,7 +237,7 @@ def _violations(
     return found
 
 
-def _violation(member: str, value: str, constraint: str) -> str:
+def _violation(member: str, value: object, constraint: str) -> str:
     return f"Value '{value}' at '{member}' failed to satisfy constraint: Member must {constraint}"
 
 

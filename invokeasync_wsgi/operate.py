@@ -1,4 +1,4 @@
-"""What an operator does with the events of a queue: ``list``, ``show``, ``redrive``, ``purge``.
+"""What an operator does with a queue: ``list``, ``show``, ``redrive``, ``purge``, ``forget``.
 
 The commands of ``invokeasync-wsgi`` and of ``flask invokeasync`` alike: arguments in, text or JSON
 out. Everything happens in the queue's file, so neither functions nor a running server are needed.
@@ -18,6 +18,7 @@ from .errors import ConfigurationError
 from .executors.durable import DurableExecutor
 from .executors.urls import make_executor
 from .store.events import STATES, AttemptRecord, Event, EventDetail, Events
+from .store.overrides_file import SQLiteOverrides
 from .targets import shown
 
 #: Gives the executor, or its URL, for parsed arguments.
@@ -42,6 +43,8 @@ def add_commands(commands: Any, executor_of: ExecutorOf, *, has_choice: bool = T
     listing.add_argument("--limit", type=int, default=100, help="at most so many (%(default)s)")
     show = add("show", "show all that is known of an event", _show)
     show.add_argument("request_id")
+    forget = add("forget", "remove all that clients have set of a function", _forget)
+    forget.add_argument("function", help="its name; the application need not have it any more")
     for name, text, run in (
         ("redrive", "have dead letters run again, from their first attempt on", _redrive),
         ("purge", "remove dead letters for good", _purge),
@@ -141,6 +144,12 @@ def _purge(options: argparse.Namespace, events: Events) -> None:
         older_than_s=options.older_than,
     )
     _tell(options, "purged", number)
+
+
+def _forget(options: argparse.Namespace, events: Events) -> None:
+    if not SQLiteOverrides(events.path).forget(options.function):
+        raise ConfigurationError(f"nothing is set of a function {options.function!r}")
+    print(json.dumps({"forgotten": options.function}) if options.json else "forgotten")
 
 
 def _tell(options: argparse.Namespace, what: str, number: int) -> None:

@@ -84,7 +84,7 @@ class Attempt:
         self._version = version
         self._started = runner.clock.monotonic()
         #: When it times out, in seconds of the clock's `Clock.monotonic`.
-        self.deadline = self._started + function.timeout_s
+        self.deadline = self._started + version.timeout_s
         self._log = logs.AttemptLog(runner.settings.max_log_chars)
         #: Taken by the one thread that may end the attempt.
         self._ended = threading.Lock()
@@ -110,7 +110,7 @@ class Attempt:
         if not self._ended.acquire(blocking=False):
             return None
         duration_s = self._runner.clock.monotonic() - self._started
-        if duration_s >= self._function.timeout_s:
+        if duration_s >= self._version.timeout_s:
             return self._timed_out()
         return self._outcome(end, duration_s)
 
@@ -203,7 +203,7 @@ class Attempt:
         return _on_native_thread(lambda: asyncio.run(until_cancelled()))
 
     def _timed_out(self) -> Outcome:
-        timeout_s = self._function.timeout_s
+        timeout_s = self._version.timeout_s
         request_id = self.invocation.request_id
         moment = logs.timestamp(self._runner.clock.time())
         end = _End(
@@ -235,7 +235,7 @@ class Attempt:
         ending = logs.end_lines(
             self.invocation.request_id,
             duration_s=duration_s,
-            memory_limit_in_mb=self._function.memory_limit_in_mb,
+            memory_limit_in_mb=self._version.memory_limit_in_mb,
             status=status,
         )
         return logs.start_line(self.invocation.request_id, self._version.number) + output + ending

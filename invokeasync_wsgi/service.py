@@ -19,12 +19,14 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from . import admission, context, lineage, names, payload, retry, targets, wire
+from . import admission, context, lineage, names, operations, payload, retry, targets, wire
 from .auth.choices import make_authenticator
 from .auth.failures import Failures
 from .auth.policies import INVOKE_FUNCTION, Policies
+from .catalog import Catalog
 from .clock import Clock, SystemClock
 from .config import AsyncSettings, Settings, make_settings
+from .control import Control
 from .destinations import Destinations
 from .errors import (
     AccessDeniedException,
@@ -34,14 +36,15 @@ from .errors import (
     RecursiveInvocationException,
     ResourceNotFoundException,
     ServiceException,
+    StoreError,
 )
 from .executors import AfterAnswer, AttemptToRun, Executor
 from .executors.urls import make_executor
 from .functions import Function, Functions
 from .invocation import UNHANDLED, Invocation, Outcome, new_request_id
-from .names import FunctionReference
 from .policy import Principal
 from .runner import Attempt, Runner, Surroundings, run_with_deadline
+from .store.overrides import MemoryOverrides, OverridesStore
 
 logger = logging.getLogger(__name__)
 
@@ -98,12 +101,23 @@ class Service:
         self._destinations = Destinations(settings, self.clock)
         self._async_settings = settings.async_settings()
         self._destinations.check(self._async_settings)
-        #: By function, as far as they have been asked for.
-        self._own_settings: dict[Function, AsyncSettings] = {}
         for function in functions:
-            self._destinations.check(self._settings_of(function))
+            self._destinations.check(function.async_settings(None, self._async_settings))
+        #: The functions as they are now: with what clients have set of them.
+        self.catalog = Catalog(
+            functions,
+            _overrides_of(self.executor),
+            region=settings.region,
+            account_id=settings.account_id,
+            defaults=self._async_settings,
+            clock=self.clock,
+            on_change=getattr(self.executor, "wake", lambda: None),
+        )
+        self._control = Control(
+            self.catalog, settings, self._policies, self._destinations, self.clock
+        )
         self._runner = Runner(settings, self.clock, surroundings)
-        self._gate = admission.Gate(settings.sync_concurrency)
+        self._gate = admission.Gate()
         self._reserved_gates: dict[str, admission.Gate] = {}
         if self._authenticator is not None:
             self._authenticator.start(settings, self.clock)
@@ -121,7 +135,9 @@ class Service:
             request_id = wire.request_id(request, request_id)
             if request.operation is None:
                 raise AccessDeniedException(wire.UNKNOWN_OPERATION)
-            if request.operation == wire.INVOKE_ASYNC:
+            if request.operation in operations.CONTROL:
+                return self._control.answer(request, request_id, caller)
+            if request.operation == operations.INVOKE_ASYNC:
                 return self._invoke_async(request, request_id, caller)
             return self._invoke(request, request_id, caller)
         except AuthenticationError as exc:
@@ -129,6 +145,9 @@ class Service:
             return wire.refusal(request_id, error, to_stranger=True)
         except AWSError as exc:
             return wire.refusal(request_id, exc, to_stranger=is_stranger)
+        except StoreError as exc:  # says what is wrong in a line, and says it for every request
+            logger.error("request %s failed: %s", request_id, exc)
+            return wire.refusal(request_id, ServiceException("An internal error occurred."))
         except Exception:
             logger.exception("request %s failed", request_id)
             return wire.refusal(request_id, ServiceException("An internal error occurred."))
@@ -165,7 +184,7 @@ class Service:
     def _invoke(
         self, request: wire.Request, request_id: str, caller: Principal | None
     ) -> wire.Response:
-        streaming = request.operation == wire.INVOKE_WITH_RESPONSE_STREAM
+        streaming = request.operation == operations.INVOKE_WITH_RESPONSE_STREAM
         parameters = wire.invoke_parameters(request, streaming=streaming)
         function, qualifier = self._function_for(caller, request, parameters.qualifier)
         if parameters.invocation_type == wire.DRY_RUN:
@@ -236,8 +255,8 @@ class Service:
     ) -> tuple[Invocation, Function]:
         """The invocation of a caller within this process, checked as one over HTTP is."""
         wire.check_names(function_name, qualifier)
-        reference = self.functions.refer(function_name, qualifier)
-        function = self._resolve(reference)
+        reference = self.catalog.refer(function_name, qualifier)
+        function = self.catalog.resolve(reference)
         if event is None:
             event = payload.EMPTY_EVENT
         encoded = event if isinstance(event, bytes) else payload.encode_event(event)
@@ -256,16 +275,12 @@ class Service:
         self, caller: Principal | None, request: wire.Request, qualifier: str | None
     ) -> tuple[Function, str | None]:
         """The function that a request means and its qualifier, if the caller may invoke it."""
-        reference = self.functions.refer(request.function_name, qualifier)
+        reference = self.catalog.refer(request.function_name, qualifier)
         if caller is not None:  # before it shows whether there is such a function
-            function = self.functions.get(reference.name)
-            self._policies.require(caller, INVOKE_FUNCTION, reference, function, request)
-        return self._resolve(reference), reference.qualifier
-
-    def _resolve(self, reference: FunctionReference) -> Function:
-        return self.functions.resolve(
-            reference, region=self.settings.region, account_id=self.settings.account_id
-        )
+            function = self.catalog.get(reference.name)
+            arn = self.catalog.arn_of(reference)
+            self._policies.require(caller, INVOKE_FUNCTION, arn, function, request)
+        return self.catalog.resolve(reference), reference.qualifier
 
     def _accept(self, invocation: Invocation) -> AfterAnswer | None:
         """Hand the event to the executor: when this returns, it is accepted."""
@@ -283,23 +298,24 @@ class Service:
             )
         attempt = self._runner.attempt(invocation, function)
         with ExitStack() as entered:
-            for gate in [self._gate, *self._gates_of(function)]:
-                gate.enter()
+            self._gate.enter(self.settings.sync_concurrency)
+            entered.callback(self._gate.leave)
+            if function.reserved_concurrency is not None:
+                gate = self._gate_of(function)
+                gate.enter(function.reserved_concurrency)
                 entered.callback(gate.leave)
             leave = entered.pop_all().close
         outcome = run_with_deadline(attempt, self.clock, on_return=leave)
         _log_failure(invocation, outcome)
         return outcome
 
-    def _gates_of(self, function: Function) -> list[admission.Gate]:
-        """The gate of a function with reserved concurrency."""
-        if function.reserved_concurrency is None:
-            return []
+    def _gate_of(self, function: Function) -> admission.Gate:
+        """The gate of a function with reserved concurrency, whose number of places may change."""
         gate = self._reserved_gates.get(function.name)
         if gate is None:
-            gate = admission.Gate(function.reserved_concurrency, admission.RESERVED_IN_USE)
+            gate = admission.Gate(admission.RESERVED_IN_USE)
             gate = self._reserved_gates.setdefault(function.name, gate)
-        return [gate]
+        return gate
 
     # --- the way behind the answer: what executors see (`executors.Work`) ----------------------
 
@@ -318,29 +334,34 @@ class Service:
                 extra=_fields(invocation),
             )
             function = self.functions.get(invocation.function_name)
-            settings = self._settings_of(function) if function else self._async_settings
+            settings = self._settings_of(invocation, function)
             return NoAttempt(_system_error(exc), self.put_off(invocation, settings))
 
     def concurrency(self, function_name: str) -> float:
         """See `executors.Work.concurrency`."""
-        function = self.functions.get(function_name)
+        try:
+            function = self.catalog.known(function_name)
+        except StoreError:  # its attempts show why it cannot be run
+            return math.inf
         if function is None:
             return 0 if names.is_plain_name(function_name) else math.inf
         return function.reserved_concurrency or math.inf
 
+    def refresh(self) -> bool:
+        """See `executors.Work.refresh`."""
+        return self.catalog.refresh()
+
     def function_count(self) -> int:
         """See `executors.Work.function_count`."""
-        return len(self.functions) + any(
-            map(_delivers, list(self._own_settings.values()))  # others may add to it meanwhile
-        )
+        return len(self.functions) + self.catalog.has_deliveries()
 
     def _begin(self, invocation: Invocation) -> AttemptToRun:
         if invocation.delivery is not None:
             return DeliveryAttempt(self, invocation)
-        function = self.functions.get(invocation.function_name)
+        function = self.catalog.get(invocation.function_name)
         if function is None or not function.has(invocation.qualifier):
             raise ResourceNotFoundException(f"Function not found: {self._arn(invocation)}")
-        settings = self._settings_of(function)
+        settings = self.catalog.settings_of(function, invocation.qualifier)
         condition = retry.refuse(
             invocation,
             now=self.clock.time(),
@@ -361,7 +382,7 @@ class Service:
         self, invocation: Invocation, function: Function, outcome: Outcome
     ) -> retry.Decision:
         """Decide what follows an attempt, tell of failures, and make what destinations get."""
-        settings = self._settings_of(function)
+        settings = self._settings_of(invocation, function)
         decision = retry.decide(invocation, outcome, now=self.clock.time(), settings=settings)
         _log_failure(invocation, outcome)
         return self._end(invocation, decision, settings, outcome)
@@ -405,7 +426,7 @@ class Service:
                 decision.condition,
                 extra=_fields(invocation),
             )
-        if not _delivers(settings):
+        if not settings.delivers:
             return decision
         deliveries = self._destinations.after(
             invocation,
@@ -416,31 +437,30 @@ class Service:
         )
         return replace(decision, deliveries=deliveries)
 
-    def _settings_of(self, function: Function) -> AsyncSettings:
-        settings = self._own_settings.get(function)
-        if settings is None:
-            settings = function.async_settings(self._async_settings)
-            self._own_settings[function] = settings
-        return settings
+    def _settings_of(self, invocation: Invocation, known: Function | None) -> AsyncSettings:
+        """How an event is retried now, or was when its function was looked up."""
+        try:
+            function = self.catalog.get(invocation.function_name) or known
+        except Exception:
+            logger.exception("what is set for function %s cannot be read", known)
+            function = known
+        if function is None:
+            return self._async_settings
+        return self.catalog.settings_of(function, invocation.qualifier)
 
     def _arn(self, invocation: Invocation) -> str:
-        return names.function_arn(
-            self.settings.region,
-            self.settings.account_id,
-            invocation.function_name,
-            invocation.qualifier or names.LATEST,
-        )
+        return self.catalog.arn(invocation.function_name, invocation.qualifier or names.LATEST)
 
     def _chain(self, invocation: Invocation, function: Function) -> int:
         """Which run of its function in one chain of invocations this is, from 1."""
         if invocation.trace_id is None:
             return 1
-        arn = names.function_arn(self.settings.region, self.settings.account_id, function.name)
-        return lineage.runs(invocation.trace_id, arn) + 1
+        return lineage.runs(invocation.trace_id, self.catalog.arn(function.name)) + 1
 
     def _is_recursive(self, invocation: Invocation, function: Function) -> bool:
+        settings = self.catalog.settings_of(function, invocation.qualifier)
         return (
-            self._settings_of(function).recursive_loop == "Terminate"
+            settings.recursive_loop == "Terminate"
             and self._chain(invocation, function) > retry.MAX_CHAIN
         )
 
@@ -554,16 +574,18 @@ def run_attempt(
     return attempt.outcome, decision
 
 
+def _overrides_of(executor: Executor) -> OverridesStore:
+    """Where what clients set is kept: where the executor keeps events, if it keeps them."""
+    store: OverridesStore | None = getattr(executor, "overrides", None)
+    return MemoryOverrides() if store is None else store
+
+
 def _checked(body: bytes) -> bytes:
     """The event of a body: its bytes, once they are known to be JSON; ``{}`` for none."""
     if not body:
         return payload.EMPTY_EVENT
     payload.check(body)
     return body
-
-
-def _delivers(settings: AsyncSettings) -> bool:
-    return bool(settings.on_success or settings.on_failure or settings.dead_letter)
 
 
 def _function_error(error: bytes) -> Outcome:

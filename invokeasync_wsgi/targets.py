@@ -106,7 +106,7 @@ def parse(setting: str, value: object) -> Target | None:
     if isinstance(value, Target):
         target: Target | None = value
     else:
-        target = _parse_text(value) if isinstance(value, str) else _of_callable(value)
+        target = find(value) if isinstance(value, str) else _of_callable(value)
     if target is None or target.kind in _EXCLUDED[setting]:
         allowed = _FORMS if target is None else f"no {target.kind} destination"
         given = shown(value) if isinstance(value, str) else value
@@ -121,7 +121,8 @@ def _of_callable(value: object) -> Target | None:
     return Target("python", f"python:{kind.__module__}:{kind.__qualname__}", value)
 
 
-def _parse_text(text: str) -> Target | None:
+def find(text: str) -> Target | None:
+    """The target that a text names; ``None`` when it has none of the forms."""
     for kind, pattern in _ARNS.items():
         if pattern.fullmatch(text):
             return Target(kind, text)

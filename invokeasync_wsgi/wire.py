@@ -1,14 +1,7 @@
-"""Lambda's invoke calls as HTTP: which request means which operation, and what an answer says.
+"""Lambda's calls as HTTP: what a request says, and what an answer says.
 
-Three operations (paths of botocore's model, 2015-03-31, each also with a final slash, which older
-models and many SDKs send):
-
-* InvokeAsync: ``POST /2014-11-13/functions/NAME/invoke-async``
-* Invoke: ``POST /2015-03-31/functions/NAME/invocations``
-* InvokeWithResponseStream: ``POST /2021-11-15/functions/NAME/response-streaming-invocations``
-
-Everything between the prefix and the last word is the name: SDKs percent-encode whatever they are
-given, servers decode it, so ``a/b`` is a bad name and not another path.
+Which request means which operation is in `operations`; what the control calls say besides, in
+`control`.
 
 Pure: strings and bytes in, values out. Reading the body is the door's work.
 """
@@ -21,6 +14,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -35,26 +29,16 @@ from .errors import (
     ValidationException,
 )
 from .invocation import Outcome
-
-INVOKE_ASYNC = "InvokeAsync"
-INVOKE = "Invoke"
-INVOKE_WITH_RESPONSE_STREAM = "InvokeWithResponseStream"
-
-#: Whether a path may be ours is one `str.startswith` with these; `is_ours` says the rest.
-PREFIXES = ("/2014-11-13/functions", "/2015-03-31/functions", "/2021-11-15/functions")
-
-_PREFIX_LENGTH = len("/2014-11-13/functions")
-_OPERATIONS = {
-    "/2014-11-13/functions/": ("/invoke-async", INVOKE_ASYNC),
-    "/2015-03-31/functions/": ("/invocations", INVOKE),
-    "/2021-11-15/functions/": ("/response-streaming-invocations", INVOKE_WITH_RESPONSE_STREAM),
-}
+from .operations import CONTROL, INVOKE, INVOKE_ASYNC
 
 #: What a signed request for no operation is told: Lambda's API has no 404 or 405 for paths.
 UNKNOWN_OPERATION = "Unable to determine service/operation name to be authorized"
 
 #: Bytes of base64 in ``X-Amz-Client-Context``, from the model's text.
 MAX_CLIENT_CONTEXT_LENGTH = 3583
+
+#: Bytes of the body of a call that invokes nothing: far more than any of them needs.
+MAX_CONTROL_BYTES = 64 * 1024
 
 #: Bytes of the log in ``X-Amz-Log-Result``, before base64: its last 4 KB.
 LOG_TAIL_BYTES = 4096
@@ -73,9 +57,9 @@ _REQUEST_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 class Request(NamedTuple):
     """A request below our prefixes, as authenticators and the service see it."""
 
-    #: `INVOKE_ASYNC`, `INVOKE`, `INVOKE_WITH_RESPONSE_STREAM`; ``None`` for anything else.
+    #: The name of an operation (see `operations`); ``None`` for anything else.
     operation: str | None
-    #: The function's name, decoded, as given.
+    #: The function's name, decoded, as given; empty where the operation is about no function.
     function_name: str
     #: The request as its server gave it (PEP 3333), but for the body.
     environ: Mapping[str, Any]
@@ -83,6 +67,8 @@ class Request(NamedTuple):
     read_body: Callable[[], bytes]
     #: When it came, in seconds since the epoch by the service's clock.
     received_at: float
+    #: What else the path names, decoded: an alias, or a statement's id.
+    item: str = ""
 
     @property
     def query(self) -> str:
@@ -116,35 +102,6 @@ class InvokeParameters(NamedTuple):
     tenant_id: str | None
 
 
-def is_ours(path: str) -> bool:
-    """Whether a path that starts with one of `PREFIXES` is one of Lambda's.
-
-    >>> is_ours("/2015-03-31/functions/f"), is_ours("/2015-03-31/functionsX")
-    (True, False)
-    """
-    return path[_PREFIX_LENGTH : _PREFIX_LENGTH + 1] in ("", "/")
-
-
-def route(method: str, path: str) -> tuple[str | None, str]:
-    """The operation of a path below `PREFIXES`, and the function's name in it.
-
-    >>> route("POST", "/2014-11-13/functions/f/invoke-async/")
-    ('InvokeAsync', 'f')
-    >>> route("GET", "/2014-11-13/functions/f/invoke-async/")
-    (None, '')
-    """
-    known = _OPERATIONS.get(path[: _PREFIX_LENGTH + 1])
-    if known is None or method != "POST":
-        return None, ""
-    ending, operation = known
-    rest = path[_PREFIX_LENGTH + 1 :].removesuffix("/")
-    name = rest.removesuffix(ending)
-    # An empty name is an empty path segment, which is no operation (recorded for "//2015-…").
-    if name == rest or not name:
-        return None, ""
-    return operation, name
-
-
 def request_id(request: Request, new: str) -> str:
     """The id of a request: the caller's, when it sent a good one, else ``new``.
 
@@ -169,7 +126,7 @@ def check_names(function_name: str, qualifier: str | None = None) -> None:
     Raises:
         ValidationException: naming all that is wrong, the qualifier first, as AWS does.
     """
-    _refuse_any(_name_violations(function_name, qualifier))
+    refuse_any(_name_violations(function_name, qualifier))
 
 
 def invoke_parameters(request: Request, *, streaming: bool) -> InvokeParameters:
@@ -181,7 +138,7 @@ def invoke_parameters(request: Request, *, streaming: bool) -> InvokeParameters:
         InvalidRequestContentException: the client context is not base64 of a JSON object.
     """
     header = request.header
-    qualifier = _query_parameter(request.query, "Qualifier")
+    qualifier = query_parameter(request.query, "Qualifier")
     invocation_type = header("HTTP_X_AMZ_INVOCATION_TYPE") or REQUEST_RESPONSE
     log_type = header("HTTP_X_AMZ_LOG_TYPE") or "None"
     client_context = header("HTTP_X_AMZ_CLIENT_CONTEXT") or ""
@@ -196,7 +153,7 @@ def invoke_parameters(request: Request, *, streaming: bool) -> InvokeParameters:
         *names.length_violation("clientContext", client_context, MAX_CLIENT_CONTEXT_LENGTH),
         *(names.tenant_id_violations(tenant_id) if tenant_id is not None else ()),
     ]
-    _refuse_any(violations)
+    refuse_any(violations)
     return InvokeParameters(
         invocation_type=invocation_type,
         wants_log=log_type == "Tail",
@@ -220,6 +177,15 @@ def request_too_large(size: int, limit: int) -> RequestEntityTooLargeException:
     )
 
 
+def control_request_too_large(
+    operation: str, size: int, limit: int
+) -> RequestEntityTooLargeException:
+    """What the sender of too large a body of another call is told."""
+    return RequestEntityTooLargeException(
+        f"Request must be smaller than {limit} bytes for the {operation} operation"
+    )
+
+
 def body_limit(
     operation: str | None, environ: Mapping[str, Any], settings: Settings
 ) -> tuple[int, Callable[[int, int], AWSError]]:
@@ -228,6 +194,9 @@ def body_limit(
         return settings.max_invoke_async_bytes, event_too_large
     if operation == INVOKE and environ.get("HTTP_X_AMZ_INVOCATION_TYPE") == EVENT:
         return settings.max_event_bytes, event_too_large
+    if operation in CONTROL:
+        limit = MAX_CONTROL_BYTES if CONTROL[operation] else settings.max_request_bytes
+        return limit, partial(control_request_too_large, operation)
     return settings.max_request_bytes, request_too_large
 
 
@@ -246,6 +215,21 @@ def accepted(request_id: str, after: Callable[[], None] | None) -> Response:
         ("Content-Length", "0"),
     ]
     return Response(HTTPStatus.ACCEPTED, headers, b"", after)
+
+
+def answered(
+    request_id: str, status: HTTPStatus, members: Mapping[str, Any] | None = None
+) -> Response:
+    """The answer of a control call: compact JSON, or no body at all."""
+    if members is None:
+        return Response(status, [("x-amzn-requestid", request_id)])
+    body = json.dumps(members, separators=(",", ":")).encode()
+    headers = [
+        ("x-amzn-requestid", request_id),
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(body))),
+    ]
+    return Response(status, headers, body)
 
 
 def would_run(request_id: str) -> Response:
@@ -315,12 +299,17 @@ def _name_violations(function_name: str, qualifier: str | None) -> list[str]:
     return of_qualifier + names.function_name_violations(function_name)
 
 
-def _refuse_any(violations: list[str]) -> None:
+def refuse_any(violations: list[str]) -> None:
+    """Refuse a request with what is wrong with its parameters, if anything is.
+
+    Raises:
+        ValidationException: naming all of it.
+    """
     if violations:
         raise ValidationException(names.violations_message(violations))
 
 
-def _query_parameter(query: str, name: str) -> str | None:
+def query_parameter(query: str, name: str) -> str | None:
     """The value of a query parameter, or ``None``. Names are case-sensitive.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The WSGI door: Lambda's invoke calls in front of any WSGI application.
+"""The WSGI door: Lambda's calls in front of any WSGI application.
 
 `InvokeAsyncMiddleware` looks at the path. A request below Lambda's prefixes is answered here;
 every other one is passed on with its environ and ``start_response`` untouched, so the wrapped
@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from . import wire
+from . import operations, wire
 from .auth import Authenticator
 from .clock import Clock
 from .config import make_settings
@@ -54,7 +54,7 @@ _UWSGI_CHUNK_TIMEOUT_S = 30
 
 
 class InvokeAsyncMiddleware:
-    """A WSGI application that answers Lambda's invoke calls and passes the rest to another.
+    """A WSGI application that answers Lambda's calls and passes the rest to another.
 
     Args:
         app: the application to wrap; ``None`` for a service of its own, which answers every other
@@ -63,7 +63,7 @@ class InvokeAsyncMiddleware:
         auth: how callers are authenticated; must be said. ``"sigv4:///credentials.ini"`` or a
             `SigV4` for requests that are signed as AWS's clients sign them, another URL or an
             authenticator of your own (see `auth`), ``"nobody"``, or ``"none"``: everybody who
-            reaches the server may invoke every function.
+            reaches the server may invoke and configure every function.
         executor: where accepted events go: a URL such as ``"threads:?workers=8"`` (the default is
             ``"threads:"``), or an executor.
         clock: what measures time; the system's by default.
@@ -98,14 +98,14 @@ class InvokeAsyncMiddleware:
         )
         if auth == "none":
             logger.warning(
-                "auth='none': everybody who reaches this server may invoke every function; no "
-                "policy is asked"
+                "auth='none': everybody who reaches this server may invoke and configure every "
+                "function; no policy is asked"
             )
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer the request, or let the wrapped application do so."""
         path = environ.get("PATH_INFO", "")
-        if path.startswith(wire.PREFIXES) and wire.is_ours(path):
+        if path.startswith(operations.PREFIX) and operations.is_ours(path):
             return answer(self.service, environ, start_response, path)
         if self.app is not None:
             return self.app(environ, start_response)
@@ -130,12 +130,14 @@ def answer(
 ) -> Iterable[bytes]:
     """Answer a request for ``path`` (as ``PATH_INFO`` would have it) from ``service``."""
     method = environ["REQUEST_METHOD"]
-    operation, name = wire.route(method, path)
-    if not name.isascii():
-        name = name.encode("latin-1", "replace").decode("utf-8", "replace")
+    operation, name, item = operations.route(method, path)
+    if not path.isascii():
+        name, item = (
+            text.encode("latin-1", "replace").decode("utf-8", "replace") for text in (name, item)
+        )
     body = _Body(environ, *wire.body_limit(operation, environ, service.settings))
     response = service.handle(
-        wire.Request(operation, name, environ, body.read, service.clock.time())
+        wire.Request(operation, name, environ, body.read, service.clock.time(), item)
     )
     if not (body.was_read or response.to_stranger):
         body.drop()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
-from invokeasync_wsgi import Functions, wire
+from invokeasync_wsgi import Functions, operations, wire
 from invokeasync_wsgi.auth import Authenticator
 from invokeasync_wsgi.clock import Clock
 from invokeasync_wsgi.config import Settings
@@ -101,7 +101,7 @@ def make_request(
     environ: Mapping[str, Any], body: bytes = b"", *, now: float = NOW
 ) -> wire.Request:
     """A request for InvokeAsync, as authenticators see it."""
-    return wire.Request(wire.INVOKE_ASYNC, "f", environ, lambda: body, now)
+    return wire.Request(operations.INVOKE_ASYNC, "f", environ, lambda: body, now)
 
 
 def refusal_of(

@@ -22,7 +22,7 @@ def greet(event, context):
     print(f"hello {event['name']}, from process {os.getpid()}")
 
 
-# Everybody who reaches this server may invoke. It listens on 127.0.0.1 only.
+# Everybody who reaches this server may invoke and configure. It listens on 127.0.0.1 only.
 application = InvokeAsyncMiddleware(None, functions, auth="none", executor=spool)
 
 

@@ -30,7 +30,7 @@ def greet(event, context):
     print(f"hello {event['name']}, this is request {context.aws_request_id}")
 
 
-# Everybody who reaches this server may invoke. It listens on 127.0.0.1 only.
+# Everybody who reaches this server may invoke and configure. It listens on 127.0.0.1 only.
 invoke_api = InvokeAsyncMiddleware(None, functions, auth="none")
 
 

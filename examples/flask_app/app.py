@@ -29,7 +29,7 @@ def thumbnail(event, context):
 def create_app():
     app = Flask(__name__)
     app.config["GREETING"] = "hello"
-    # Everybody who reaches this server may invoke. It listens on 127.0.0.1 only.
+    # Everybody who reaches this server may invoke and configure. It listens on 127.0.0.1 only.
     app.config["INVOKEASYNC_AUTH"] = "none"
     # Accepted events are in this file: they survive kill -9 and a power cut.
     app.config["INVOKEASYNC_EXECUTOR"] = os.environ.get(

@@ -31,7 +31,7 @@ def website(environ, start_response):
     return [b"A WSGI application.\n"]
 
 
-# Everybody who reaches this server may invoke. It listens on 127.0.0.1 only.
+# Everybody who reaches this server may invoke and configure. It listens on 127.0.0.1 only.
 application = InvokeAsyncMiddleware(
     website,
     functions,

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from .. import names, sigv4
+from .. import sigv4
 from ..config import Settings
 from ..errors import AccessDeniedException, ConfigurationError
 from ..functions import Function
-from ..names import FunctionReference
 from ..policy import (
     Access,
     Caller,
@@ -32,7 +32,7 @@ from .files import WatchedFile
 logger = logging.getLogger(__name__)
 
 #: Covers InvokeAsync, Invoke of every type, and InvokeWithResponseStream. Lambda's list of actions
-#: has a ``lambda:InvokeAsync`` too, which allows nothing.
+#: has a ``lambda:InvokeAsync`` too, which allows nothing. The others are named as their operations.
 INVOKE_FUNCTION = "lambda:InvokeFunction"
 
 _Policies = Mapping[str, Sequence[Policy]]
@@ -82,34 +82,34 @@ class Policies:
         self,
         principal: Principal,
         action: str,
-        reference: FunctionReference,
+        resource: str,
         function: Function | None,
         request: Request,
+        context: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Refuse what no policy allows, or one forbids.
 
         Args:
             principal: who.
             action: such as `INVOKE_FUNCTION`.
-            reference: of the function, which need not exist.
-            function: the function, if it exists.
+            resource: an ARN; ``*`` for what is about no function.
+            function: the function of the ARN, if it exists.
             request: what the conditions look at.
+            context: more that they may look at, by the names of condition keys in lower case.
 
         Raises:
             AccessDeniedException: in AWS's words.
         """
         access = Access(
             action=action,
-            resource=names.function_arn(
-                reference.region or self._region,
-                self._account_id,
-                reference.name,
-                reference.qualifier,
-            ),
+            resource=resource,
             account_id=self._account_id,
             principal=principal,
             principal_arn=principal.arn(self._region, self._account_id),
-            context=lambda: _context(request, function, self._region, self._account_id),
+            context=lambda: {
+                **context,
+                **_context(request, function, self._region, self._account_id),
+            },
         )
         resource_policies = () if function is None else function.resource_policies
         decision = decide(access, self._identity_policies(access), resource_policies)

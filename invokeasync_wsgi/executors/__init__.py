@@ -68,6 +68,13 @@ class Work(Protocol):
         ``math.inf`` where nothing limits it, 0 for a function that this process does not have.
         """
 
+    def refresh(self) -> bool:
+        """See now what clients have set, for executors that hear of it first; whether it is seen.
+
+        Raises:
+            StoreError: it cannot be read, and could not for a while.
+        """
+
     def function_count(self) -> int:
         """How many functions there are; deliveries to one destination count as one more."""
 
@@ -87,6 +94,10 @@ class Executor(Protocol):
 
     #: What an accepted event survives, in a few words, for people.
     promise: str
+
+    # One that keeps events may have an attribute `overrides` besides, a `store.OverridesStore` for
+    # what clients set through the API; with others that lasts as long as the process. And one that
+    # asks `Work.concurrency` may have a method `wake()`, called when there may be another answer.
 
     def start(self, work: Work, clock: Clock) -> None:
         """Learn how to run attempts. Called once, before any event, in the parent of all workers.

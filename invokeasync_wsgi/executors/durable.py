@@ -27,6 +27,7 @@ from ..retry import Decision
 from ..store import database, owners
 from ..store.events import Events
 from ..store.fair import FairQueue
+from ..store.overrides_file import SQLiteOverrides
 from ..store.sqlite import Ended, Room, SQLiteStore, StoredClaim, Wanted
 from ..store.watch import Watch
 from . import AttemptToRun, Work, check_whole_number, refuse_second_start
@@ -122,6 +123,7 @@ class DurableExecutor:
         self.workers = workers
         self._max_lost = max_lost
         self._lease_s = lease_s
+        self._busy_timeout_s = busy_timeout_s
         self._store_options = {
             "synchronous": synchronous,
             "max_waiting": max_waiting,
@@ -182,6 +184,17 @@ class DurableExecutor:
     def events(self) -> Events:
         """The events in the file, to be listed, shown, redriven and purged."""
         return Events(self.path, getattr(self, "_clock", None))
+
+    @property
+    def overrides(self) -> SQLiteOverrides:
+        """What clients set of functions, in the same file."""
+        return SQLiteOverrides(self.path, self._busy_timeout_s)
+
+    def wake(self) -> None:
+        """See whether more may run, as a limit may have been changed."""
+        queue = self._queues.peek()
+        if queue is not None:
+            queue.wake()
 
     def stats(self) -> Stats:
         """What this process's threads are doing, and how much is waiting and running in all."""
@@ -247,6 +260,9 @@ class _Queue:
         self._next_due = -math.inf
         #: Whether events may have come that nobody has looked for.
         self._hinted = True
+        #: Tells what clients have set from what they had set before, and whether they may have.
+        self._mark: str | None = None
+        self._may_be_set = True
         #: Whether what was taken in advance runs out.
         self._is_low = False
         #: Tells of others' events, where the system has something for that.
@@ -312,6 +328,12 @@ class _Queue:
             return None
         process.start_thread("listener", self._hear, watch)
         return watch
+
+    def wake(self) -> None:
+        self._hinted = True
+        with self._pool.lock:
+            self._pool.wake_one()
+        self._alarm.set()
 
     def refuse(self) -> None:
         self._draining = True
@@ -528,10 +550,21 @@ class _Queue:
 
     def _sees_change(self) -> bool:
         """Whether another process has written; to be remembered by all who want to know."""
-        if not self._store.has_changed():
+        changed = self._store.has_changed()
+        self._may_be_set = self._may_be_set or changed
+        if self._may_be_set:
+            self._see_what_is_set()
+        if not changed:
             return False
         self._hinted = self._is_untidy = self._neighbours.have_written = True
         return True
+
+    def _see_what_is_set(self) -> None:
+        """Have limits that clients have set counted from now on."""
+        mark = self._store.overrides_mark()
+        if mark == self._mark or self._work.refresh():
+            self._mark = mark
+            self._may_be_set = False
 
     def _exchange(self, owner: owners.Owner, *, free: int) -> None:
         """Record what has ended, and fetch new events for free workers."""

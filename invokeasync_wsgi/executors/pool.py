@@ -208,7 +208,7 @@ class Pool(Generic[_C]):
             with self.lock:
                 if self._stopping:
                     return
-                claim = self._source.take()
+                claim = self._take()
                 if claim is None:
                     # Under the lock no event can come between the look and the sleep.
                     self._idle.append(worker)
@@ -223,6 +223,13 @@ class Pool(Generic[_C]):
                 woken = False
             else:
                 return
+
+    def _take(self) -> _C | None:
+        try:
+            return self._source.take()
+        except Exception:  # no thread may die of it
+            logger.exception("no event could be taken")
+            return None
 
     def _run(self, worker: _Worker[_C], claim: _C) -> bool:
         """Run one attempt; say whether this thread goes on as a worker."""

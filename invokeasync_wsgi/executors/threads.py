@@ -89,6 +89,12 @@ class ThreadsExecutor:
         """See `Executor.close`. Threads end after the attempt they are running."""
         self.drain(0)
 
+    def wake(self) -> None:
+        """See whether more may run, as a limit may have been changed."""
+        queue = self._queues.peek()
+        if queue is not None:
+            queue.wake()
+
     def stats(self) -> Stats:
         """What this process's pool is doing now."""
         queue = self._queues.peek()
@@ -126,6 +132,10 @@ class _Queue:
                 process.arm(self.drain, self.refuse)
                 self._started = True
             self._store.add(invocation)
+            self._pool.wake_one()
+
+    def wake(self) -> None:
+        with self._pool.lock:
             self._pool.wake_one()
 
     def refuse(self) -> None:

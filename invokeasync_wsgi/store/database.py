@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from importlib import resources
@@ -15,12 +16,16 @@ from pathlib import Path
 
 from ..clock import SystemClock
 from ..errors import ConfigurationError, StoreError
+from ..process import PerProcess
 
 #: "INVA" at its place in the file's header, so that no other database is taken for ours.
 APPLICATION_ID = 0x494E5641
 
 #: The steps from each version of the schema to the next; a file's version is how many it has seen.
-MIGRATIONS = (resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8"),)
+MIGRATIONS = tuple(
+    resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    for name in ("schema.sql", "schema_2_overrides.sql")
+)
 
 _NETWORK_FILE_SYSTEMS = frozenset(
     {"9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "gfs2", "glusterfs", "lustre"}
@@ -109,6 +114,62 @@ def connect(path: Path, *, busy_timeout_s: float) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+@contextmanager
+def briefly(path: Path, *, busy_timeout_s: float) -> Iterator[sqlite3.Connection]:
+    """A connection for a moment: see `connect`. No fork of this process happens meanwhile.
+
+    A child would inherit SQLite's belief that this process has locked the file, though locks are
+    not inherited.
+    """
+    with (
+        _open_briefly.get().one_more(),
+        closing(connect(path, busy_timeout_s=busy_timeout_s)) as connection,
+    ):
+        yield connection
+
+
+class _OpenBriefly:
+    """How many such connections this process has, and who wants to fork."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._open = 0
+        self._forking = 0
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._forking)
+            self._open += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._open -= 1
+                self._changed.notify_all()
+
+    def before_fork(self) -> None:
+        with self._changed:
+            self._forking += 1
+            self._changed.wait_for(lambda: not self._open)
+
+    def after_fork(self) -> None:
+        with self._changed:
+            self._forking -= 1
+            self._changed.notify_all()
+
+
+_open_briefly = PerProcess(_OpenBriefly)
+
+# Registered before the one of `sqlite`, so called after it: who holds the connection that writes
+# may open another one meanwhile, and not the other way round.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=lambda: _open_briefly.get().before_fork(),
+        after_in_parent=lambda: _open_briefly.get().after_fork(),
+    )
 
 
 @contextmanager

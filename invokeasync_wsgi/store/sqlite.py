@@ -35,6 +35,7 @@ from ..invocation import Invocation, Outcome
 from ..process import PerProcess
 from ..retry import Decision, GiveUp, RetryAt
 from . import Claim, Counts, database
+from .overrides_file import read_mark
 from .watch import Bell, bell_path
 
 logger = logging.getLogger(__name__)
@@ -366,6 +367,11 @@ class SQLiteStore:
         """Whether another process has committed anything since the last call."""
         return self._writers.get().has_changed()
 
+    def overrides_mark(self) -> str:
+        """The mark of what clients have set: see `store.overrides`."""
+        with self._writers.get().exclusive() as writer:
+            return read_mark(writer.connection())
+
     # --- upkeep -------------------------------------------------------------------------------
 
     def owners(self) -> list[str]:
@@ -620,6 +626,9 @@ class _Writer:
             connection = sqlite3.connect(address, uri=True, timeout=0, isolation_level=None)
             try:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            except sqlite3.OperationalError as exc:
+                if not database.is_busy(exc):  # somebody opens or closes it just now: next time
+                    raise
             finally:
                 connection.close()
 

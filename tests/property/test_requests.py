@@ -25,6 +25,7 @@ from invokeasync_wsgi import (
     Invocation,
     InvokeAsyncMiddleware,
 )
+from invokeasync_wsgi.operations import INVOKING, REFUSED, SERVED
 from invokeasync_wsgi.testing import Answer, Client, FakeClock, SteppedExecutor
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:Unknown REQUEST_METHOD")
 
 PREFIXES = ("/2014-11-13/functions", "/2015-03-31/functions", "/2021-11-15/functions")
+#: What Lambda's paths begin with, those of the control calls as well.
+EVERY_PREFIX = {operation.path.partition("/{")[0] for operation in (*INVOKING, *SERVED, *REFUSED)}
 ENDINGS = ("invoke-async", "invocations", "response-streaming-invocations")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 FROM_THE_APP = b"the application's own"
@@ -275,7 +278,7 @@ def test_any_request_is_answered_as_documented_or_passed_on(
     )
     sent = {"PATH_INFO": path, "QUERY_STRING": query, **headers, **framing}
     answer = Client(raw(middleware)).request(method, "/", body, environ={"own.raw": sent})
-    if path.startswith(PREFIXES) and path[len(PREFIXES[0]) :][:1] in ("", "/"):
+    if any(path == prefix or path.startswith(f"{prefix}/") for prefix in EVERY_PREFIX):
         check(answer, method=method, request_id=headers.get("HTTP_X_AMZN_REQUESTID"))
         assert answer.status < 400 or answer.body != FROM_THE_APP
     else:

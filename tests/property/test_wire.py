@@ -9,18 +9,18 @@ import uuid
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from invokeasync_wsgi import errors, wire
+from invokeasync_wsgi import errors, operations, wire
 
 #: What a server may put into an environ: characters of Latin-1.
 wire_text = st.text(st.characters(max_codepoint=255), max_size=60)
 routes = st.sampled_from(
     [
-        ("/2014-11-13/functions/", "/invoke-async", wire.INVOKE_ASYNC),
-        ("/2015-03-31/functions/", "/invocations", wire.INVOKE),
+        ("/2014-11-13/functions/", "/invoke-async", operations.INVOKE_ASYNC),
+        ("/2015-03-31/functions/", "/invocations", operations.INVOKE),
         (
             "/2021-11-15/functions/",
             "/response-streaming-invocations",
-            wire.INVOKE_WITH_RESPONSE_STREAM,
+            operations.INVOKE_WITH_RESPONSE_STREAM,
         ),
     ]
 )
@@ -40,22 +40,22 @@ def test_routing_undoes_the_making_of_a_path(
     route: tuple[str, str, str], name: str, end: str
 ) -> None:
     prefix, ending, operation = route
-    assert wire.route("POST", prefix + name + ending + end) == (operation, name)
+    assert operations.route("POST", prefix + name + ending + end) == (operation, name, "")
 
 
 @given(st.sampled_from(["POST", "GET"]) | wire_text, routes, wire_text)
 def test_any_method_and_path_means_an_operation_with_a_name_or_none(
     method: str, route: tuple[str, str, str], rest: str
 ) -> None:
-    operation, name = wire.route(method, route[0] + rest)
-    assert (operation is None) == (name == "")
-    assert operation is None or method == "POST"
+    operation, name, item = operations.route(method, route[0] + rest)
+    assert (operation in (None, "ListFunctions", "CreateFunction")) == (name == "")
+    assert not item or operation in ("GetAlias", "UpdateAlias", "DeleteAlias", "RemovePermission")
 
 
 @given(wire_text | st.uuids().map(str) | st.uuids().map(lambda id_: str(id_).upper()))
 def test_any_request_id_is_a_uuid_or_refused(given_id: str) -> None:
     environ = {"HTTP_X_AMZN_REQUESTID": given_id}
-    request = wire.Request(wire.INVOKE, "f", environ, bytes, 0.0)
+    request = wire.Request(operations.INVOKE, "f", environ, bytes, 0.0)
     try:
         request_id = wire.request_id(request, "new")
     except errors.InvalidRequestContentException:
@@ -73,7 +73,7 @@ def test_any_request_id_is_a_uuid_or_refused(given_id: str) -> None:
 def test_any_parameters_are_legal_or_refused(
     headers: dict[str, str], name: str, query: str, streaming: bool
 ) -> None:
-    request = wire.Request(wire.INVOKE, name, {**headers, "QUERY_STRING": query}, bytes, 0.0)
+    request = wire.Request(operations.INVOKE, name, {**headers, "QUERY_STRING": query}, bytes, 0.0)
     try:
         parameters = wire.invoke_parameters(request, streaming=streaming)
     except (errors.ValidationException, errors.InvalidRequestContentException) as error:
@@ -90,7 +90,7 @@ def test_any_parameters_are_legal_or_refused(
 )
 def test_any_client_context_is_a_json_object_or_refused(content: bytes) -> None:
     headers = {"HTTP_X_AMZ_CLIENT_CONTEXT": base64.b64encode(content).decode()}
-    request = wire.Request(wire.INVOKE, "f", headers, bytes, 0.0)
+    request = wire.Request(operations.INVOKE, "f", headers, bytes, 0.0)
     try:
         text = wire.invoke_parameters(request, streaming=False).client_context
     except (errors.ValidationException, errors.InvalidRequestContentException):

@@ -15,9 +15,13 @@ import pytest
 
 from invokeasync_wsgi.errors import ConfigurationError, StoreError
 from invokeasync_wsgi.store import database
+from tests.waiting import eventually
 
 NEWEST = len(database.MIGRATIONS)
-TABLES = {"attempts", "events", "finished", "functions", "running", "waiting"}
+TABLES = {
+    *("attempts", "events", "finished", "functions", "running", "waiting"),
+    *("overrides", "marks"),
+}
 
 
 @pytest.fixture
@@ -354,6 +358,7 @@ def test_processes_that_make_the_file_at_once_make_it_once(tmp_path: Path) -> No
 import sys
 from pathlib import Path
 from invokeasync_wsgi.store import database
+from tests.waiting import eventually
 for line in sys.stdin:
     connection = database.connect(Path(line.strip()), busy_timeout_s=10)
     with database.transaction(connection, busy_timeout_s=10):
@@ -412,3 +417,67 @@ def test_threads_that_bring_the_file_up_to_date_at_once_do_it_once(
     for thread in threads:
         thread.join(30)
     assert results == [[("migrated", 1, 0)]] * 8
+
+
+# --- connections for a moment -------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_no_fork_happens_while_a_connection_is_open_for_a_moment(path: Path) -> None:
+    """A child would believe in locks that it does not have."""
+    opened, may_close, forked = threading.Event(), threading.Event(), threading.Event()
+    children: list[int] = []
+
+    def hold() -> None:
+        with database.briefly(path, busy_timeout_s=1):
+            opened.set()
+            may_close.wait(10)
+            assert not forked.is_set()
+
+    def fork() -> None:
+        child = os.fork()
+        if child == 0:
+            try:
+                with database.briefly(path, busy_timeout_s=1) as connection:
+                    connection.execute("INSERT INTO marks VALUES ('child', 'was here')")
+                os._exit(0)
+            except BaseException:
+                os._exit(1)
+        forked.set()
+        children.append(child)
+
+    holder, forker = threading.Thread(target=hold), threading.Thread(target=fork)
+    holder.start()
+    assert opened.wait(10)
+    forker.start()
+    eventually(lambda: database._open_briefly.get()._forking == 1)
+    assert not forked.is_set()
+    may_close.set()
+    holder.join(10)
+    forker.join(10)
+    assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
+    with database.briefly(path, busy_timeout_s=1) as connection:
+        assert connection.execute("SELECT value FROM marks").fetchall() == [("was here",)]
+
+
+def test_any_number_of_connections_may_be_open_for_a_moment(path: Path) -> None:
+    """One that waits for another's transaction must not keep that one from opening a second."""
+    with (
+        database.briefly(path, busy_timeout_s=1) as one,
+        database.transaction(one, busy_timeout_s=1),
+        database.briefly(path, busy_timeout_s=1) as other,
+    ):
+        assert other.execute("SELECT count(*) FROM overrides").fetchone() == (0,)
+
+
+def test_a_file_of_the_first_version_gets_what_it_lacks(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript(database.MIGRATIONS[0])
+        connection.execute("PRAGMA user_version = 1")
+        connection.execute(f"PRAGMA application_id = {database.APPLICATION_ID}")
+        connection.execute("INSERT INTO functions VALUES ('f', 1, 0)")
+    with database.briefly(path, busy_timeout_s=1) as connection:
+        assert tables(connection) == TABLES
+        assert connection.execute("SELECT * FROM functions").fetchall() == [("f", 1, 0)]
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from invokeasync_wsgi import Functions, InvokeAsyncMiddleware, process
-from invokeasync_wsgi.errors import ConfigurationError, ExecutorClosed
+from invokeasync_wsgi.errors import ConfigurationError, ExecutorClosed, StoreError
 from invokeasync_wsgi.executors import durable
 from invokeasync_wsgi.executors.durable import DurableExecutor
 from invokeasync_wsgi.invocation import Invocation
@@ -370,6 +370,8 @@ def test_a_broken_file_is_an_error_for_each_caller_until_it_is_whole_again(
     site.path.write_bytes(b"\xff" * 8192)
     for _ in range(3):
         assert one.client.invoke_async("note", b"1").status == 500
+    assert caplog.text.count("file is not a database") == 3
+    one.executor.resume()
     eventually(lambda: "the queue is out of order" in caplog.text)
     assert "file is not a database" in caplog.text
     site.path.unlink()
@@ -623,3 +625,64 @@ def test_a_forked_child_has_locks_of_its_own_on_the_file(tmp_path: Path) -> None
         check=False,
     )
     assert (ran.stdout.split(), ran.stderr) == (["2", "3"], "")
+
+
+# --- limits that clients change -----------------------------------------------------------------
+
+CONCURRENCY = "/2017-10-31/functions/hold_one/concurrency"
+
+
+def reserve(process: Process, number: int) -> None:
+    body = b'{"ReservedConcurrentExecutions": %d}' % number
+    assert process.client.request("PUT", CONCURRENCY, body).status == 200
+
+
+@pytest.mark.parametrize("who", ["this process", "another process"])
+def test_a_raised_reservation_lets_what_waits_begin(site: Site, who: str) -> None:
+    """Though nothing else happens: no event comes, and none ends."""
+    one, other = site.process(workers=8), site.process(workers=0)
+    for number in range(4):
+        one.submit("hold_one", number)
+    site.until(lambda: site.holding == 1)
+    site.pass_time(2)
+    assert site.holding == 1
+    reserve(one if who == "this process" else other, 3)
+    site.until(lambda: site.holding == 3)
+    site.pass_time(2)
+    assert site.most_holding == 3
+
+
+def test_a_lowered_reservation_holds_for_what_begins(site: Site) -> None:
+    one, other = site.process(workers=8), site.process(workers=0)
+    reserve(other, 4)
+    for number in range(8):
+        one.submit("hold_one", number)
+    site.until(lambda: site.holding == 4)
+    reserve(other, 1)
+    site.pass_time(1)
+    site.release.set()
+    site.until(lambda: site.file.counts() == Counts(0, 0))
+    assert site.most_holding == 4
+
+
+def test_a_queue_goes_on_while_what_is_set_cannot_be_read(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = site.process(workers=8), site.process(workers=0)
+    one.submit("note", 0)
+    site.until(lambda: one.ran == [0])
+
+    def fail(known_mark: str | None = None) -> None:
+        raise StoreError("too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(one.app.service.catalog.store, "read", fail)
+        reserve(other, 3)
+        for number in range(1, 6):
+            one.submit("note", number)
+        site.until(lambda: len(one.ran) == 6)
+        assert "too many open files" in caplog.text
+    for number in range(4):
+        other.submit("hold_one", number)
+    site.until(lambda: site.holding == 3)
+    assert one.executor.stats().workers == 8

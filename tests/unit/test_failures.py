@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from invokeasync_wsgi import InvokeAsyncMiddleware, wire
+from invokeasync_wsgi import InvokeAsyncMiddleware, operations
 from invokeasync_wsgi.auth import failures
 from invokeasync_wsgi.auth.failures import Failures
 from invokeasync_wsgi.auth.signatures import SigV4
@@ -439,7 +439,7 @@ def test_a_body_that_a_stranger_announces_is_not_waited_for(headers: dict[str, s
 
 
 def test_the_operation_is_not_looked_at_before_the_caller() -> None:
-    assert wire.route("GET", INVOKE_ASYNC) == (None, "")
+    assert operations.route("GET", INVOKE_ASYNC) == operations.NO_ROUTE
     site = Site()
     answer = Client(site.app).request("GET", INVOKE_ASYNC)
     assert answer.headers["x-amzn-errortype"] == "MissingAuthenticationTokenException"

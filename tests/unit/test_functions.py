@@ -14,16 +14,18 @@ from typing import Any, NoReturn
 import pytest
 
 from invokeasync_wsgi import ConfigurationError, Function, Functions, errors
+from invokeasync_wsgi.catalog import Catalog
 from invokeasync_wsgi.config import AsyncSettings
 from invokeasync_wsgi.functions import (
     THIS_RUNTIME,
     Alias,
     HandlerError,
-    Version,
     import_handler,
 )
 from invokeasync_wsgi.names import FunctionReference, function_arn
+from invokeasync_wsgi.store.overrides import MemoryOverrides
 from invokeasync_wsgi.targets import Target
+from invokeasync_wsgi.testing import FakeClock
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -118,7 +120,7 @@ class TestDecorator:
         assert function is not None
         assert (function.description, function.timeout_s) == ("Says hello.", 0.5)
         assert (function.memory_limit_in_mb, function.runtime) == (512, "python3.13")
-        assert function.async_settings(AsyncSettings()) == AsyncSettings(
+        assert function.async_settings(None, AsyncSettings()) == AsyncSettings(
             maximum_retry_attempts=0, maximum_event_age_s=60
         )
 
@@ -148,11 +150,13 @@ class TestAsyncSettings:
     )
 
     def test_a_function_that_says_nothing_has_the_defaults(self) -> None:
-        assert Function(name="f", handler=handler).async_settings(self.DEFAULTS) == self.DEFAULTS
+        assert (
+            Function(name="f", handler=handler).async_settings(None, self.DEFAULTS) == self.DEFAULTS
+        )
 
     def test_its_own_values_win_one_by_one(self) -> None:
         function = Function(name="f", handler=handler, maximum_retry_attempts=0)
-        assert function.async_settings(self.DEFAULTS) == AsyncSettings(
+        assert function.async_settings(None, self.DEFAULTS) == AsyncSettings(
             maximum_retry_attempts=0, maximum_event_age_s=100, retry_waits_s=(5.0,)
         )
 
@@ -167,7 +171,7 @@ class TestAsyncSettings:
             dead_letter="file:///var/spool/failed.jsonl",
             recursive_loop="Allow",
         )
-        own = function.async_settings(defaults)
+        own = function.async_settings(None, defaults)
         assert own.on_success == Target("function", "audit")
         assert own.on_failure == Target("python", "python:builtins:print", print)
         assert own.dead_letter == Target("file", "file:///var/spool/failed.jsonl")
@@ -456,22 +460,23 @@ def versioned() -> Function:
 @pytest.mark.parametrize(
     ("qualifier", "expected"),
     [
-        pytest.param(None, Version("$LATEST", handler), id="unqualified"),
-        pytest.param("$LATEST", Version("$LATEST", handler), id="$LATEST"),
-        pytest.param("1", Version("1", one), id="version"),
-        pytest.param("live", Version("1", one), id="alias"),
-        pytest.param("next", Version("2", two), id="alias, as a mapping"),
-        pytest.param("dev", Version("$LATEST", handler), id="alias of $LATEST"),
-        pytest.param("always", Version("2", two), id="a share of 1"),
-        pytest.param("never", Version("1", one), id="a share of 0"),
+        pytest.param(None, ("$LATEST", handler), id="unqualified"),
+        pytest.param("$LATEST", ("$LATEST", handler), id="$LATEST"),
+        pytest.param("1", ("1", one), id="version"),
+        pytest.param("live", ("1", one), id="alias"),
+        pytest.param("next", ("2", two), id="alias, as a mapping"),
+        pytest.param("dev", ("$LATEST", handler), id="alias of $LATEST"),
+        pytest.param("always", ("2", two), id="a share of 1"),
+        pytest.param("never", ("1", one), id="a share of 0"),
     ],
 )
 def test_a_qualifier_means_a_version(
-    versioned: Function, qualifier: str | None, expected: Version
+    versioned: Function, qualifier: str | None, expected: tuple[str, object]
 ) -> None:
     assert versioned.has(qualifier)
-    assert versioned.version(qualifier) == expected
-    assert versioned.version(qualifier).load() is expected.handler
+    version = versioned.version(qualifier)
+    assert (version.number, version.handler) == expected
+    assert version.load() is version.handler
 
 
 @pytest.mark.parametrize("qualifier", ["3", "other", "$latest", "$LATEST.PUBLISHED", ""])
@@ -876,11 +881,22 @@ def functions() -> Functions:
     return functions
 
 
+def catalog_of(functions: Functions, region: str = REGION) -> Catalog:
+    return Catalog(
+        functions,
+        MemoryOverrides(),
+        region=region,
+        account_id=ACCOUNT,
+        defaults=AsyncSettings(),
+        clock=FakeClock(),
+    )
+
+
 def resolve(
     functions: Functions, name: str, qualifier: str | None = None
 ) -> tuple[str, str | None]:
     reference = functions.refer(name, qualifier)
-    function = functions.resolve(reference, region=REGION, account_id=ACCOUNT)
+    function = catalog_of(functions).resolve(reference)
     return function.name, reference.qualifier
 
 
@@ -965,7 +981,7 @@ def test_a_name_that_was_not_validated_is_the_programmers_error(functions: Funct
 
 def test_an_arn_has_the_partition_of_its_region(functions: Functions) -> None:
     with pytest.raises(NOT_FOUND) as caught:
-        functions.resolve(FunctionReference("g"), region="cn-north-1", account_id=ACCOUNT)
+        catalog_of(functions, "cn-north-1").resolve(FunctionReference("g"))
     assert caught.value.message == (
         f"Function not found: arn:aws-cn:lambda:cn-north-1:{ACCOUNT}:function:g:$LATEST"
     )

@@ -561,7 +561,7 @@ LOOKALIKES = [
     "/2015-03-31/layers",
     "/2015-03-31/event-source-mappings/",
     "/2015-03-31/functionality/x/invocations",
-    "/2017-03-31/tags/x",
+    "/2018-10-31/layers",
     "/2021-11-15/functionsx",
     "/functions/x/invoke-async",
     "/x/invoke-async",

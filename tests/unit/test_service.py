@@ -127,7 +127,7 @@ def test_an_error_of_our_own_is_a_500_and_not_a_traceback(
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(app.service.functions, "resolve", broken)
+    monkeypatch.setattr(app.service.catalog, "resolve", broken)
     answer = Client(app).invoke_async("echo", b"{}")
     assert (answer.status, answer.headers["x-amzn-errortype"]) == (500, "ServiceException")
     assert answer.body == b'{"Type":"Service","Message":"An internal error occurred."}'

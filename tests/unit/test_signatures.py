@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from invokeasync_wsgi import sigv4, wire
+from invokeasync_wsgi import operations, sigv4, wire
 from invokeasync_wsgi.auth import signatures
 from invokeasync_wsgi.auth.choices import make_authenticator
 from invokeasync_wsgi.auth.credentials import Credential
@@ -822,7 +822,7 @@ class Body:
 
 def read_by(auth: Any, environ: dict[str, Any]) -> tuple[int, AWSError | None]:
     body = Body()
-    request = wire.Request(wire.INVOKE_ASYNC, "f", environ, body.read, NOW)
+    request = wire.Request(operations.INVOKE_ASYNC, "f", environ, body.read, NOW)
     try:
         auth.authenticate(request)
     except AWSError as error:

@@ -125,7 +125,10 @@ def _statements() -> dict[str, str]:
 STATEMENTS = _statements()
 
 #: Steps through a whole table that are as long as there are functions, or events under way.
-SHORT_SCANS = ("SCAN functions", "SCAN running USING COVERING INDEX running_by_owner")
+SHORT_SCANS = (
+    *("SCAN functions", "SCAN overrides"),
+    "SCAN running USING COVERING INDEX running_by_owner",
+)
 
 
 def _plan(connection: sqlite3.Connection, statement: str) -> list[str]:

@@ -27,6 +27,8 @@ FLOORS = {
     "facts": ["errors", "clock", "process"],
     "pure rules": [
         "names",
+        "operations",
+        "overrides",
         "targets",
         "config",
         "payload",
@@ -42,13 +44,16 @@ FLOORS = {
         "logs",
         "functions",
         "store",
+        "store.overrides",
         "store.fair",
         "store.memory",
         "store.database",
         "store.owners",
         "store.watch",
+        "store.overrides_file",
         "store.sqlite",
         "store.events",
+        "catalog",
     ],
     "doing": [
         "wire",  # a pure rule but for the end of a log, which it has from `logs`
@@ -73,9 +78,19 @@ FLOORS = {
         "executors.durable",
         "executors.urls",
     ],
+    "configuring": [
+        "control.parameters",
+        "control.call",
+        "control.shapes",
+        "control.queue",
+        "control.discovery",
+        "control.versions",
+        "control.permissions",
+        "control",
+    ],
     "the one path": ["service"],
     # "": the package itself
-    "doors": ["wsgi", "", "worker", "operate", "flask", "gunicorn", "cli", "__main__"],
+    "doors": ["wsgi", "", "worker", "explain", "operate", "flask", "gunicorn", "cli", "__main__"],
     "for tests": ["testing"],
 }
 ORDER = [module for floor in FLOORS.values() for module in floor]

@@ -204,6 +204,21 @@ def test_what_could_not_be_run_is_not_waited_for_by_the_drain(
     assert site.executor.stats()[2:] == (0, 0)
 
 
+@options(workers=4)
+def test_a_raised_reservation_lets_what_waits_begin(site: Site) -> None:
+    path = "/2017-10-31/functions/hold_long/concurrency"
+    assert site.client.request("PUT", path, b'{"ReservedConcurrentExecutions": 1}').status == 200
+    for _ in range(3):
+        site.app.submit("hold_long")
+    assert site.started.acquire(timeout=10)
+    eventually(lambda: site.executor.stats() == Stats(4, 0, 2, 1))
+    assert site.client.request("PUT", path, b'{"ReservedConcurrentExecutions": 2}').status == 200
+    assert site.started.acquire(timeout=10)
+    eventually(lambda: site.executor.stats() == Stats(4, 0, 1, 2))
+    assert site.client.request("DELETE", path).status == 204
+    assert site.started.acquire(timeout=10)
+
+
 class BrokenWork:
     """A service with a bug: it raises for some events."""
 
@@ -220,6 +235,9 @@ class BrokenWork:
     def function_count(self) -> int:
         return 2
 
+    def refresh(self) -> bool:
+        return True
+
 
 def test_an_error_of_our_own_costs_no_thread_and_no_place(
     caplog: pytest.LogCaptureFixture,
@@ -235,6 +253,33 @@ def test_an_error_of_our_own_costs_no_thread_and_no_place(
     eventually(lambda: executor.stats() == (1, 0, 0, 0))
     for name in names:
         assert f"an attempt of request {name} could not be run" in caplog.text
+    executor.close()
+
+
+def test_no_thread_dies_of_an_event_that_cannot_be_taken(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    executor, work = ThreadsExecutor(workers=2), BrokenWork()
+    executor.start(work, FakeClock())
+    executor.submit(Invocation(request_id="one", function_name="f", payload=b"", accepted_at=0))
+    assert work.begun.get(timeout=10) == "one"
+    queue = executor._queues.get()
+    take = queue._store.claim
+    failed = threading.Semaphore(0)
+
+    def fail(*, now: float) -> Any:
+        failed.release()
+        raise KeyError("another bug")
+
+    queue._store.claim = fail  # type: ignore[method-assign]
+    for name in ("two", "three"):
+        executor.submit(Invocation(request_id=name, function_name="f", payload=b"", accepted_at=0))
+        assert failed.acquire(timeout=10)
+    queue._store.claim = take  # type: ignore[method-assign]
+    executor.wake()
+    assert {work.begun.get(timeout=10), work.begun.get(timeout=10)} == {"two", "three"}
+    assert executor.stats().workers == 2
+    assert "no event could be taken" in caplog.text
     executor.close()
 
 

@@ -485,8 +485,8 @@ def test_everybody_is_let_in_where_that_was_chosen_and_told(
 ) -> None:
     app = make_app("none", policies=None)
     assert caplog.messages == [
-        "auth='none': everybody who reaches this server may invoke every function; no policy is "
-        "asked"
+        "auth='none': everybody who reaches this server may invoke and configure every function; "
+        "no policy is asked"
     ]
     assert caplog.records[0].levelno == logging.WARNING
     assert send(app, {}).status == 202

@@ -1,4 +1,4 @@
-"""wire.py: which request means which operation, and what an answer says."""
+"""wire.py: what a request says, and what an answer says."""
 
 from __future__ import annotations
 
@@ -10,81 +10,18 @@ from http import HTTPStatus
 
 import pytest
 
-from invokeasync_wsgi import Outcome, errors, wire
+from invokeasync_wsgi import Outcome, errors, operations, wire
 
 REQUEST_ID = "4c7a6e5e-2f0c-4f0e-8e0e-0d4c5a3b2a1f"
 OUTCOME = Outcome(b"{}", None, "$LATEST", 0.01, "application/json", lambda: "the log")
 FAILED = OUTCOME._replace(payload=b'{"errorType": "E"}', function_error="Unhandled")
-
-OPERATIONS = [
-    ("/2014-11-13/functions/", "/invoke-async", wire.INVOKE_ASYNC),
-    ("/2015-03-31/functions/", "/invocations", wire.INVOKE),
-    (
-        "/2021-11-15/functions/",
-        "/response-streaming-invocations",
-        wire.INVOKE_WITH_RESPONSE_STREAM,
-    ),
-]
 
 
 def make_request(
     headers: Mapping[str, str] | None = None, *, name: str = "f", query: str = ""
 ) -> wire.Request:
     environ = {"QUERY_STRING": query, **(headers or {})}
-    return wire.Request(wire.INVOKE, name, environ, bytes, 0.0)
-
-
-@pytest.mark.parametrize(("prefix", "ending", "operation"), OPERATIONS)
-class TestRoute:
-    @pytest.mark.parametrize("end", ["", "/"])
-    @pytest.mark.parametrize(
-        "name", ["f", "f:live", "a/b", "/", "%", "invoke-async", "invocations", "é", " "]
-    )
-    def test_what_stands_between_the_prefix_and_the_last_word_is_the_name(
-        self, prefix: str, ending: str, operation: str, name: str, end: str
-    ) -> None:
-        assert wire.route("POST", prefix + name + ending + end) == (operation, name)
-
-    def test_the_last_word_counts(self, prefix: str, ending: str, operation: str) -> None:
-        path = f"{prefix}f{ending}{ending}"
-        assert wire.route("POST", path) == (operation, f"f{ending}")
-
-    @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "OPTIONS", "post", ""])
-    def test_other_methods_are_no_operation(
-        self, prefix: str, ending: str, operation: str, method: str
-    ) -> None:
-        assert wire.route(method, f"{prefix}f{ending}") == (None, "")
-
-    def test_an_empty_name_is_no_operation(self, prefix: str, ending: str, operation: str) -> None:
-        assert wire.route("POST", prefix + ending) == (None, "")
-        assert wire.route("POST", prefix + ending.removeprefix("/")) == (None, "")
-
-    def test_the_ending_of_another_version_is_no_operation(
-        self, prefix: str, ending: str, operation: str
-    ) -> None:
-        for other_prefix, _, _ in OPERATIONS:
-            expected = (operation, "f") if other_prefix == prefix else (None, "")
-            assert wire.route("POST", f"{other_prefix}f{ending}") == expected
-
-    def test_every_route_lies_below_the_prefixes(
-        self, prefix: str, ending: str, operation: str
-    ) -> None:
-        assert f"{prefix}f{ending}".startswith(wire.PREFIXES)
-
-
-@pytest.mark.parametrize("prefix", wire.PREFIXES)
-@pytest.mark.parametrize(
-    ("rest", "ours"), [("", True), ("/", True), ("/f", True), ("X", False), ("%2F", False)]
-)
-def test_a_path_is_ours_when_the_prefix_ends_with_a_segment(
-    prefix: str, rest: str, ours: bool
-) -> None:
-    assert wire.is_ours(prefix + rest) is ours
-
-
-@pytest.mark.parametrize("path", ["", "/", "/2014-11-13", "/2014-11-13/functions", "x" * 100])
-def test_other_paths_are_no_operation(path: str) -> None:
-    assert wire.route("POST", path) == (None, "")
+    return wire.Request(operations.INVOKE, name, environ, bytes, 0.0)
 
 
 class TestRequestId:

@@ -11,7 +11,7 @@ django_application = get_wsgi_application()  # sets Django up: handlers may impo
 
 from .functions import fresh_connections, functions  # noqa: E402
 
-# Everybody who reaches this server may invoke. It listens on 127.0.0.1 only.
+# Everybody who reaches this server may invoke and configure. It listens on 127.0.0.1 only.
 application = InvokeAsyncMiddleware(
     django_application,
     functions,
