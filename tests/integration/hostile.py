@@ -226,7 +226,7 @@ _UNKNOWN_OPERATIONS = [
     "/2015-03-31/functions/record/invoke-async",
     "/2015-03-31/functions/record",
     "/2015-03-31/functions/record/response-streaming-invocations",
-    "/2015-03-31/functions/record/policy",
+    "/2015-03-31/functions/record/policies",
     "/2021-11-15/functions/record/invocations",
     "/2014-11-13/functions/../../etc/passwd",
     "/2014-11-13/functions/" + "a/" * 500,

@@ -189,7 +189,10 @@ def test_open_to_the_world_is_refused(site: Site) -> None:
 
     with site.serving("--auth", "none", "--host", "0.0.0.0", "--allow-unauthenticated") as program:
         assert site.send(post(raw.invoke_async())).status == 202
-        assert "everybody who reaches this server may invoke every function" in program.log()
+        assert (
+            "everybody who reaches this server may invoke and configure every function"
+            in program.log()
+        )
 
 
 def test_no_authentication_said_is_refused(site: Site) -> None:

@@ -471,7 +471,7 @@ class TestByHand:
 
     def test_no_operation(self, server: Server) -> None:
         """Who is not known is not told whether there is such a path; who is, is."""
-        path = "/2015-03-31/functions/echo/versions"
+        path = "/2015-03-31/functions/echo/snapshots"
 
         answer = server.send(signed_post(path))
         check_refused(answer, "AccessDeniedException", raw.UNKNOWN_OPERATION)
