@@ -14,7 +14,7 @@ import itertools
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from . import names
@@ -25,12 +25,14 @@ from .functions import Function, Functions
 from .names import FunctionReference
 from .overrides import Overrides
 from .process import PerProcess
-from .store.overrides import EMPTY, Change, OverridesStore, Snapshot, parse
+from .store.overrides import EMPTY, Change, OverridesStore, Snapshot, parse, unreadable
 
 logger = logging.getLogger(__name__)
 
 #: Seconds between two looks for what other processes have set.
 LOOK_S: Final = 0.25
+#: Seconds after which nobody goes on with what was read last while somebody else is looking.
+FRESH_S: Final = 0.5
 #: Seconds for which a process goes on with what it has read last, if it cannot read it again.
 STALE_S: Final = 60.0
 
@@ -70,8 +72,11 @@ class Catalog:
         #: Plain values, so a forked child goes on with its parent's until its next look.
         self._state = _State(0, EMPTY)
         self._look_at = self._read_at = -math.inf
-        self._is_failing = False
+        #: Why what is set could not be read the last time; ``None`` where it could.
+        self._failure: StoreError | None = None
         self._tickets = itertools.count(1)
+        #: Held by the one thread that looks because it is time to.
+        self._looking = PerProcess(threading.Lock)
         #: Held for a moment, when another state takes the place of the one that is known.
         self._replacing = PerProcess(threading.Lock)
         #: Whether what is declared is delivered anywhere, by how many functions are declared.
@@ -130,6 +135,8 @@ class Catalog:
         """
         if self._clock.monotonic() >= self._look_at:
             self.refresh()
+        elif self._failure is not None:
+            self._require_new_enough(self._failure)
         return self.known(name)
 
     def known(self, name: str) -> Function | None:
@@ -161,29 +168,51 @@ class Catalog:
             self._declared_delivers[number] = declared
         return declared or self._state.delivers
 
-    def set_of_unknown(self) -> dict[str, str]:
-        """What is set of functions that the application does not have: texts by name."""
-        texts = self._state.snapshot.texts
-        return {name: texts[name] for name in texts if self.declared.get(name) is None}
+    def set_of_unknown(self) -> dict[str, Overrides | StoreError]:
+        """What is set of functions that the application does not have, by name."""
+        overrides = self._state.overrides
+        return {name: overrides[name] for name in overrides if self.declared.get(name) is None}
 
-    def refresh(self) -> bool:
-        """`look`, but go on with what is known where that fails; whether it did not.
+    def refresh(self, *, has_changed: bool = False) -> bool:
+        """See what is set, if it is time to; whether it is seen.
+
+        Waits for another thread that is looking just now, unless what is known is new enough.
+
+        Args:
+            has_changed: look, whatever the time, as something was set just now.
 
         Raises:
             StoreError: nothing is known, or only what is too old.
         """
-        now = self._clock.monotonic()
-        self._look_at = now + LOOK_S
+        looking = self._looking.get()
+        is_fresh = self._clock.monotonic() - self._read_at <= FRESH_S and not has_changed
+        if not looking.acquire(blocking=not is_fresh):
+            return False
+        try:
+            # Somebody else may have looked while this thread waited.
+            if has_changed or self._clock.monotonic() >= self._look_at:
+                self._look_or_tell()
+        finally:
+            looking.release()
+        failure = self._failure
+        if failure is not None:
+            self._require_new_enough(failure)
+        return failure is None
+
+    def _look_or_tell(self) -> None:
         try:
             self.look()
         except StoreError as exc:
-            if now - self._read_at > STALE_S:
-                self._look_at = now  # nobody goes on
-                raise
-            if not self._is_failing:
-                logger.error("going on with what was set %.0f s ago: %s", now - self._read_at, exc)
-            self._is_failing = True
-        return not self._is_failing
+            now = self._clock.monotonic()
+            if self._failure is None:
+                logger.error("what is set cannot be read: %s", exc)
+            self._failure = exc
+            self._look_at = now + LOOK_S
+
+    def _require_new_enough(self, failure: StoreError) -> None:
+        """Go on with what is known, for a while."""
+        if self._clock.monotonic() - self._read_at > STALE_S:
+            raise StoreError(str(failure)) from failure
 
     def look(self) -> None:
         """See now what other processes have set.
@@ -192,27 +221,38 @@ class Catalog:
             StoreError: it cannot be read.
         """
         ticket, now = next(self._tickets), self._clock.monotonic()
-        snapshot = self.store.read(self._state.snapshot.mark)
-        self._read_at, self._is_failing = now, False
+        known = self._state
+        snapshot = self.store.read(known.snapshot.mark)
+        self._read_at, self._look_at, self._failure = now, now + LOOK_S, None
         if snapshot is None:
             return
-        state = _State(ticket, snapshot, self._state)
+        state = _State(ticket, snapshot, known, self.declared)
         with self._replacing.get():
             if ticket < self._state.ticket:
                 return  # whoever began later knows better
             self._state = state
-        self._on_change()
+        try:
+            self._on_change()
+        except Exception:
+            logger.exception("the executor could not be told of what was set")
 
     def change(self, function_name: str, change: Change) -> Overrides:
         """Change what is set of a function: see `OverridesStore.change`. Seen here at once."""
         overrides = self.store.change(function_name, change)
-        self.look()
+        try:
+            self.look()
+        except StoreError as exc:  # but it is kept, and will be seen
+            logger.error("what was just set of function %s is not seen yet: %s", function_name, exc)
+            self._look_at = -math.inf
         return overrides
 
     def __iter__(self) -> Iterator[Function]:
+        """All functions as they are now; as declared where what is set cannot be read."""
         for function in self.declared:
-            current = self.get(function.name)
-            yield function if current is None else current
+            try:
+                yield self.get(function.name) or function
+            except StoreError:  # noqa: PERF203 - one of them at most, if any
+                yield function
 
     def __len__(self) -> int:
         return len(self.declared)
@@ -221,49 +261,73 @@ class Catalog:
 class _State:
     """What is known of one snapshot. Never changed, but for what is worked out from it."""
 
-    def __init__(self, ticket: int, snapshot: Snapshot, before: _State | None = None) -> None:
+    def __init__(
+        self,
+        ticket: int,
+        snapshot: Snapshot,
+        before: _State | None = None,
+        declared: Iterable[Function] = (),
+    ) -> None:
         #: Of the look that found it.
         self.ticket = ticket
         self.snapshot = snapshot
         #: Or why they cannot be read.
-        self._overrides: dict[str, Overrides | StoreError] = {}
+        self.overrides: dict[str, Overrides | StoreError] = {}
         #: The functions as they are, by what is declared, as far as they have been asked for.
         self._overlaid: dict[Function, Function] = {}
         self.settings: dict[tuple[Function, str | None], AsyncSettings] = {}
         for name, text in snapshot.texts.items():
             if before is not None and before.snapshot.texts.get(name) == text:
-                self._overrides[name] = before._overrides[name]
+                self.overrides[name] = before.overrides[name]
                 continue
             try:
-                self._overrides[name] = parse(name, text)
+                self.overrides[name] = parse(name, text)
             except StoreError as exc:
-                logger.error("%s", exc)
-                self._overrides[name] = exc
-        if before is not None:
-            # Those of which nothing else is set than before are the same.
-            for declared, function in list(before._overlaid.items()):
-                if self._overrides.get(declared.name) is function.overrides:
-                    self._overlaid[declared] = function
+                self._put_out_of_order(name, exc)
+        for function in declared:
+            self._overlay(function, before)
         #: Whether anything is delivered because clients have set it.
         self.delivers = any(
-            each.delivers for each in self._overrides.values() if isinstance(each, Overrides)
+            each.delivers for each in self.overrides.values() if isinstance(each, Overrides)
         )
 
+    def _overlay(self, declared: Function, before: _State | None) -> None:
+        """Work out a function, and tell what of its overrides does not go with it."""
+        overrides = self.overrides.get(declared.name)
+        if not isinstance(overrides, Overrides):
+            return
+        known = None if before is None else before._overlaid.get(declared)
+        if known is not None and known.overrides is overrides:
+            self._overlaid[declared] = known
+            return
+        try:
+            function = declared.overlaid(overrides)
+            for qualifier in (None, *overrides.event_invoke_configs):
+                function.async_settings(qualifier, AsyncSettings())
+        except Exception as exc:  # noqa: BLE001 - of values that this release does not write
+            self._put_out_of_order(declared.name, unreadable(declared.name, exc))
+            return
+        self._overlaid[declared] = function
+        _tell(function)
+
+    def _put_out_of_order(self, name: str, error: StoreError) -> None:
+        logger.error("%s", error)
+        self.overrides[name] = error
+
     def overlaid(self, declared: Function) -> Function:
-        overrides = self._overrides.get(declared.name)
+        overrides = self.overrides.get(declared.name)
         if overrides is None:
             return declared
         if isinstance(overrides, StoreError):
             raise StoreError(str(overrides))
         function = self._overlaid.get(declared)
-        if function is None:
+        if function is None:  # it was registered later
             function = self._overlaid[declared] = declared.overlaid(overrides)
-            _tell(function)
         return function
 
 
 def _tell(function: Function) -> None:
-    """Say once what of the overrides does not go with what is declared."""
+    """Say what of the overrides does not go with what is declared."""
     if function.lost_aliases:
         logger.error(
             "aliases of function %s are set for versions that the application does not have any "

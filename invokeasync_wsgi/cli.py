@@ -2,9 +2,9 @@
 what an operator does with the events of a queue and with keys.
 
 TARGET is ``module:name`` of a `Functions` registry, or a ``.toml`` or ``.json`` file that describes
-functions. For ``worker`` it may also be an application: an `InvokeAsyncMiddleware`, a Flask
-application with the extension, or a call without arguments that returns one (``app:create_app()``).
-Modules are looked for in the current directory first, as gunicorn does.
+functions. For ``worker`` and ``config`` it may also be an application: an `InvokeAsyncMiddleware`,
+a Flask application with the extension, or a call without arguments that returns one
+(``app:create_app()``). Modules are looked for in the current directory first, as gunicorn does.
 """
 
 from __future__ import annotations
@@ -268,11 +268,12 @@ def _print_new_token(options: argparse.Namespace) -> None:
 def _show_config(options: argparse.Namespace) -> None:
     application = load_application(options.target, _worker_settings(options))
     found = explain.rows(application.service.catalog, options.function)
-    explain.show(found, as_json=options.json)
+    with operate.printing():
+        explain.show(found, as_json=options.json)
 
 
 def _worker_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """A worker serves nobody, and so needs no keys and no policies."""
+    """Whoever serves nobody needs no keys and no policies."""
     return {**_settings_of(options), "auth": "nobody", "policies": None}
 
 

@@ -13,8 +13,9 @@ from typing import Any, Literal, NamedTuple
 
 from . import names
 from .catalog import Catalog
-from .errors import ConfigurationError
+from .errors import ConfigurationError, StoreError
 from .functions import Alias, Function
+from .overrides import Overrides
 from .targets import Target, shown
 
 Source = Literal["default", "declared", "set"]
@@ -46,11 +47,13 @@ def rows(catalog: Catalog, function_name: str | None = None) -> list[Row]:
         StoreError: what clients have set cannot be read.
     """
     catalog.look()
-    functions = [each for each in catalog if function_name in (None, each.name)]
-    found = [row for function in functions for row in _rows_of(catalog, function)]
-    for name, text in catalog.set_of_unknown().items():
+    found: list[Row] = []
+    for declared in catalog.declared:
+        if function_name in (None, declared.name):
+            found += _rows_of(catalog, declared)
+    for name, overrides in catalog.set_of_unknown().items():
         if function_name in (None, name):
-            found.append(Row(name, None, "not declared", text, "set"))
+            found.append(_of_unknown(name, overrides))
     if function_name is not None and not found:
         raise ConfigurationError(f"there is no function {function_name!r}")
     return found
@@ -71,8 +74,12 @@ def show(found: list[Row], *, as_json: bool) -> None:
         print(f"  {setting:32} {_text(row.value):32} {row.source}{declared}")
 
 
-def _rows_of(catalog: Catalog, function: Function) -> Iterator[Row]:
-    declared = catalog.declared.get(function.name) or function
+def _rows_of(catalog: Catalog, declared: Function) -> Iterator[Row]:
+    try:
+        function = catalog.known(declared.name) or declared
+    except StoreError as exc:
+        yield Row(declared.name, None, "out of order", str(exc), "set")
+        return
     yield from _of_code(function)
     yield from _of_queue(catalog, function, declared)
     for qualifier in dict.fromkeys((names.LATEST, *function.overrides.event_invoke_configs)):
@@ -82,7 +89,18 @@ def _rows_of(catalog: Catalog, function: Function) -> Iterator[Row]:
             yield _version(function, declared, number)
     for name in function.known_aliases:
         yield _alias(function, declared, name)
+    for name in function.lost_aliases:
+        version = function.overrides.aliases[name].version
+        yield Row(function.name, name, "alias of no version", version, "set")
     yield from _permissions(function)
+
+
+def _of_unknown(name: str, overrides: Overrides | StoreError) -> Row:
+    """What is set of a function that the application does not have."""
+    if isinstance(overrides, StoreError):
+        return Row(name, None, "out of order", str(overrides), "set")
+    members = {each: value for each, value in asdict(overrides).items() if value not in (None, {})}
+    return Row(name, None, "not declared", _without_secrets(members), "set")
 
 
 def _of_code(function: Function) -> Iterator[Row]:
@@ -132,8 +150,7 @@ def _version(function: Function, declared: Function, number: str) -> Row:
     was = None if given is None else given.reference
     if published is None:
         return _row(function, number, "version", was, was, is_set=False)
-    value = asdict(published)
-    value["dead_letter"] = published.dead_letter and shown(published.dead_letter)
+    value = _without_secrets(asdict(published))
     return _row(function, number, "version", value, was, is_set=True)
 
 
@@ -167,7 +184,8 @@ def _row(
 ) -> Row:
     """A value that is set, else ``given`` by the application, else a default."""
     if is_set:
-        return Row(function.name, qualifier, setting, _plain(value), "set", _plain(given))
+        was = None if given == value else _plain(given)
+        return Row(function.name, qualifier, setting, _plain(value), "set", was)
     source: Source = "default" if given is None else "declared"
     return Row(function.name, qualifier, setting, _plain(value), source)
 
@@ -177,6 +195,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Target):
         return value.shown
     return value
+
+
+def _without_secrets(value: Any) -> Any:
+    """What JSON holds, its addresses without their queries."""
+    if isinstance(value, dict):
+        return {name: _without_secrets(each) for name, each in value.items()}
+    return shown(value) if isinstance(value, str) else value
 
 
 def _text(value: Any) -> str:

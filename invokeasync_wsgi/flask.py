@@ -193,11 +193,13 @@ def _work(threads: int | None, drain_timeout: float) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def _show_config(function_name: str | None, as_json: bool) -> None:
     """Show the functions' values, and where each comes from."""
-    from . import explain
+    from . import explain, operate
 
     catalog = _middleware_of(current_app).service.catalog
     try:
-        explain.show(explain.rows(catalog, function_name), as_json=as_json)
+        found = explain.rows(catalog, function_name)
+        with operate.printing():
+            explain.show(found, as_json=as_json)
     except (ConfigurationError, StoreError) as exc:
         raise click.ClickException(str(exc)) from exc
 

@@ -215,7 +215,8 @@ class Function:
     dead_letter: str | Callable[[Any], object] | None = field(default=None, repr=False)
     #: This function's own value; ``None`` takes the one of `config.Settings`.
     recursive_loop: str | None = None
-    #: Who else may invoke it: a resource-based policy, as a mapping or as JSON. See `policy`.
+    #: Who else may invoke or configure it: a resource-based policy, as a mapping or as JSON. See
+    #: `policy`.
     policy: Mapping[str, Any] | str | None = field(default=None, repr=False)
     #: For conditions on ``aws:ResourceTag/…`` in policies.
     tags: Mapping[str, str] = field(default_factory=dict)

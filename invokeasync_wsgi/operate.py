@@ -10,7 +10,8 @@ import argparse
 import io
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
@@ -93,10 +94,17 @@ def _run(
     run: Callable[[argparse.Namespace, Events], Any],
 ) -> None:
     events = events_of(executor_of(options))
+    with printing():
+        run(options, events)
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """For what prints much, to whatever it is printed."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may know fewer characters
     try:
-        run(options, events)
+        yield
         sys.stdout.flush()
     except BrokenPipeError:  # `… | head` has seen enough
         sys.stderr.close()

@@ -141,7 +141,10 @@ class Overrides:
         for name, kind in _KINDS.items():
             given = members.get(name, {})
             members[name] = {key: kind(**value) for key, value in given.items()}
-        return cls(**members)
+        overrides = cls(**members)
+        if type(overrides.reserved_concurrency) not in (int, type(None)):
+            raise TypeError("reserved_concurrency must be a whole number")
+        return overrides
 
 
 _KINDS: Mapping[str, type] = {

@@ -57,6 +57,9 @@ _DELIVERY_TIMEOUT_S = 180.0
 #: Deliveries are tried for six hours, and nothing is delivered of them.
 _DELIVERY_SETTINGS = AsyncSettings()
 
+#: Of an event whose own settings cannot be read: it waits for them as long as it may.
+_UNKNOWN_SETTINGS = AsyncSettings()
+
 _DELIVERED = Outcome(b"null", None, names.LATEST, 0.0, "application/json", str)
 
 
@@ -325,7 +328,7 @@ class Service:
             return self._begin(invocation)
         except Exception as exc:
             # Not the function's fault: its code may be on its way here, or something is broken.
-            is_known = isinstance(exc, AWSError)
+            is_known = isinstance(exc, (AWSError, StoreError))
             logger.error(
                 "request %s could not be run: %s",
                 invocation.request_id,
@@ -333,8 +336,7 @@ class Service:
                 exc_info=None if is_known else exc,
                 extra=_fields(invocation),
             )
-            function = self.functions.get(invocation.function_name)
-            settings = self._settings_of(invocation, function)
+            settings = self._settings_of(invocation, None)
             return NoAttempt(_system_error(exc), self.put_off(invocation, settings))
 
     def concurrency(self, function_name: str) -> float:
@@ -349,7 +351,7 @@ class Service:
 
     def refresh(self) -> bool:
         """See `executors.Work.refresh`."""
-        return self.catalog.refresh()
+        return self.catalog.refresh(has_changed=True)
 
     def function_count(self) -> int:
         """See `executors.Work.function_count`."""
@@ -438,11 +440,15 @@ class Service:
         return replace(decision, deliveries=deliveries)
 
     def _settings_of(self, invocation: Invocation, known: Function | None) -> AsyncSettings:
-        """How an event is retried now, or was when its function was looked up."""
+        """How an event is retried now, or was when its function was looked up.
+
+        Reads nothing: the thread that ends attempts at their deadlines asks, too.
+        """
         try:
-            function = self.catalog.get(invocation.function_name) or known
-        except Exception:
-            logger.exception("what is set for function %s cannot be read", known)
+            function = self.catalog.known(invocation.function_name) or known
+        except StoreError:
+            if known is None:
+                return _UNKNOWN_SETTINGS
             function = known
         if function is None:
             return self._async_settings

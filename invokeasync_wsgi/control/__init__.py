@@ -45,10 +45,6 @@ _CALLS: Mapping[str, Callable[[Call], Answer]] = {
 }
 
 
-#: Those that change something.
-_CHANGING = {each.name for each in operations.SERVED if each.method != "GET"}
-
-
 class Control:
     """Answers control calls. Holds plain values, so threads and forked processes share it."""
 
@@ -96,7 +92,7 @@ class Control:
             now=self._clock.time(),
         )
         status, members = _CALLS[operation](call)
-        if operation in _CHANGING:
+        if call.has_changed:
             who = "anybody" if caller is None else caller.name
             logger.info("request %s: %s of %s by %s", request_id, operation, _about(request), who)
         return wire.answered(request_id, status, members)

@@ -65,6 +65,8 @@ class Call:
         self.settings = settings
         self.destinations = destinations
         self.now = now
+        #: Whether it has set or removed anything.
+        self.has_changed = False
         self._policies = policies
         self._caller = caller
 
@@ -171,7 +173,9 @@ class Call:
         def step(held: Overrides, everyone: Everyone) -> Overrides:
             if require is not None:
                 require(everyone())
-            return change(declared.overlaid(held))
+            changed = change(declared.overlaid(held))
+            self.has_changed = changed != held
+            return changed if self.has_changed else held
 
         return declared.overlaid(self.catalog.change(name, step))
 

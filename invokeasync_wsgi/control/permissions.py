@@ -1,4 +1,4 @@
-"""Resource-based policies: who else may invoke a function, a version or an alias.
+"""Resource-based policies: who else may invoke (or configure) a function, a version or an alias.
 
 Each of them has a policy of its own, whose statements name its ARN. What an application declares of
 a function stands in the policy of the function itself, before what is added here.
@@ -106,18 +106,20 @@ def remove_permission(call: Call) -> Answer:
     if call.catalog.get(reference.name) is None:
         arn = call.catalog.arn(reference.name, reference.qualifier)
         raise ResourceNotFoundException(f"No policy found for: {arn}")
-    _require(call, call.catalog.get(reference.name), reference)
     key = reference.qualifier or UNQUALIFIED
 
     def remove(function: Function) -> Overrides:
         held = function.overrides.statements.get(key, {})
+        if not held:  # what was set for one that is gone can be removed
+            _require(call, function, reference)
         if not _statements(function, key, function.overrides):
             raise ResourceNotFoundException("No policy is associated with the given resource.")
         if sid in _declared_sids(function, key):
             raise declared(f"The statement {sid} of function {function.name}")
         if sid not in held:
             raise ResourceNotFoundException(f"Statement {sid} is not found in resource policy.")
-        require_revision(call, function, key or names.LATEST, revision, "GetPolicy")
+        if function.has(reference.qualifier):
+            require_revision(call, function, key or names.LATEST, revision, "GetPolicy")
         return _with_statements(function, key, dropped(held, sid))
 
     call.change(reference.name, remove)

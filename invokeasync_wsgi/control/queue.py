@@ -70,8 +70,8 @@ def delete_event_invoke_config(call: Call) -> Answer:
     """DeleteFunctionEventInvokeConfig: removes what was set; what is declared holds again."""
     reference = _reference(call)
     call.authorize(reference)
-    function = call.catalog.get(reference.name)
-    _require_config(call, function, reference)
+    if call.catalog.get(reference.name) is None:
+        raise _no_config(call, reference)
     qualifier = reference.qualifier or names.LATEST
 
     def delete(function: Function) -> Overrides:
@@ -168,9 +168,13 @@ def _require_config(
     if function is not None and function.has(reference.qualifier):
         config = function.event_invoke_config(reference.qualifier)
     if config is None:
-        arn = call.catalog.arn(reference.name, reference.qualifier or names.LATEST)
-        raise ResourceNotFoundException(f"The function {arn} doesn't have an EventInvokeConfig")
+        raise _no_config(call, reference)
     return config
+
+
+def _no_config(call: Call, reference: FunctionReference) -> ResourceNotFoundException:
+    arn = call.catalog.arn(reference.name, reference.qualifier or names.LATEST)
+    return ResourceNotFoundException(f"The function {arn} doesn't have an EventInvokeConfig")
 
 
 def _set_config(

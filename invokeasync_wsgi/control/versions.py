@@ -18,7 +18,7 @@ from ..errors import (
     ResourceConflictException,
     ResourceNotFoundException,
 )
-from ..functions import Function
+from ..functions import Alias, Function
 from ..names import FunctionReference
 from ..overrides import UNQUALIFIED, Overrides, SetAlias, dropped
 from . import shapes
@@ -64,6 +64,8 @@ def publish_version(call: Call) -> Answer:
             published.append(newest)
             return function.overrides
         number = function.overrides.next_number(function.known_versions)
+        if not names.is_version(number):
+            raise InvalidParameterValueException("There are no more numbers for versions.")
         published.append(number)
         return function.overrides.stamped(UNQUALIFIED, versions={**held, number: version})
 
@@ -128,7 +130,7 @@ def update_alias(call: Call) -> Answer:
         alias = SetAlias(
             version=before.version if version is None else version,
             description=before.description if description is None else description,
-            weights=dict(before.weights) if weights is None else weights,
+            weights=_weights_of(before, function) if weights is None else weights,
         )
         _require_versions(call, function, alias)
         return _with_alias(function.overrides, name, alias)
@@ -184,7 +186,7 @@ def delete_alias(call: Call) -> Answer:
         if name not in held.aliases:
             if name in function.known_aliases:
                 raise declared(f"The alias {name} of function {function.name}")
-            return held
+            return held.without(name)  # what was set for one that was declared
         is_declared = name in function.aliases
         changed = held.stamped(name, aliases=dropped(held.aliases, name))
         return changed if is_declared else changed.without(name)
@@ -300,6 +302,12 @@ def _require_versions(call: Call, function: Function, alias: SetAlias) -> None:
             )
         if number not in function.known_versions:
             raise _no_version(call, function.name, number)
+
+
+def _weights_of(alias: Alias | SetAlias, function: Function) -> dict[str, float]:
+    """The weights of an alias, of versions that there are."""
+    known = function.known_versions
+    return {number: share for number, share in alias.weights.items() if number in known}
 
 
 def _no_version(call: Call, name: str, number: str) -> ResourceNotFoundException:

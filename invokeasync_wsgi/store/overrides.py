@@ -83,9 +83,14 @@ def parse(function_name: str, text: str) -> Overrides:
     try:
         return Overrides.from_json(text)
     except Exception as exc:
-        raise StoreError(
-            f"what clients have set of function {function_name!r} cannot be read: {exc!r}"
-        ) from exc
+        raise unreadable(function_name, exc) from exc
+
+
+def unreadable(function_name: str, reason: Exception) -> StoreError:
+    """What is said of a text that cannot be used."""
+    return StoreError(
+        f"what clients have set of function {function_name!r} cannot be read: {reason!r}"
+    )
 
 
 def parse_all(texts: Mapping[str, str]) -> dict[str, Overrides]:

@@ -6,6 +6,7 @@ a few times a second. A change is one commit, synced.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -48,7 +49,7 @@ class SQLiteOverrides:
 
     def read(self, known_mark: str | None = None) -> Snapshot | None:
         """See `OverridesStore.read`."""
-        if not self._path.exists():
+        if not os.path.exists(self._path):
             return None if known_mark == EMPTY.mark else EMPTY
         with self._connection() as connection:
             connection.execute("BEGIN")  # one state of the file for both
@@ -105,4 +106,9 @@ def read_mark(connection: sqlite3.Connection) -> str:
 
 
 def _read(connection: sqlite3.Connection) -> dict[str, str]:
-    return dict(connection.execute(_READ).fetchall())
+    # A text that is damaged is not to keep the others from being read.
+    connection.text_factory = lambda text: text.decode(errors="backslashreplace")
+    try:
+        return dict(connection.execute(_READ).fetchall())
+    finally:
+        connection.text_factory = str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import queue
 import sqlite3
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 
 from invokeasync_wsgi import Functions, StoreError
-from invokeasync_wsgi.catalog import LOOK_S, STALE_S, Catalog
+from invokeasync_wsgi.catalog import FRESH_S, LOOK_S, STALE_S, Catalog
 from invokeasync_wsgi.config import AsyncSettings
 from invokeasync_wsgi.functions import Function
 from invokeasync_wsgi.overrides import EventInvokeConfig, PublishedVersion, SetAlias
@@ -198,6 +200,51 @@ class TestLooking:
         catalog.change("f", setting(reserved_concurrency=0))
         assert get(catalog, "plain") is before
 
+    def test_nobody_answers_from_nothing_while_another_looks(
+        self, catalog: Catalog, make: Callable[[], Catalog], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of two threads in a process that is new, or was idle for hours."""
+        make().change("f", setting(reserved_concurrency=0))
+        read = catalog.store.read
+        looking, may_go_on = threading.Event(), threading.Event()
+
+        def slowly(known_mark: str | None = None) -> Snapshot | None:
+            looking.set()
+            assert may_go_on.wait(10)
+            return read(known_mark)
+
+        monkeypatch.setattr(catalog.store, "read", slowly)
+        seen: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        threads = [
+            threading.Thread(target=lambda: seen.put(get(catalog).reserved_concurrency))
+            for _ in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        assert looking.wait(10)
+        assert seen.empty()
+        may_go_on.set()
+        assert [seen.get(timeout=10) for _ in threads] == [0, 0, 0]
+
+    def test_what_is_new_enough_waits_for_nobody(
+        self, catalog: Catalog, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        catalog.get("f")
+        read = catalog.store.read
+        others: list[Function | None] = []
+
+        def slowly(known_mark: str | None = None) -> Snapshot | None:
+            thread = threading.Thread(target=lambda: others.append(catalog.get("f")))
+            thread.start()
+            thread.join(10)
+            return read(known_mark)
+
+        monkeypatch.setattr(catalog.store, "read", slowly)
+        clock.advance(LOOK_S)
+        catalog.get("f")
+        assert len(others) == 1
+        assert LOOK_S <= FRESH_S < 1
+
 
 class TestTrouble:
     """With the file, or with what is in it."""
@@ -224,7 +271,7 @@ class TestTrouble:
         for _ in range(3):
             assert get(catalog).reserved_concurrency == 0
             clock.advance(1)
-        assert caplog.messages == ["going on with what was set 0 s ago: too many open files"]
+        assert caplog.messages == ["what is set cannot be read: too many open files"]
         clock.advance(STALE_S)
         for _ in range(2):
             with pytest.raises(StoreError, match="too many open files"):
@@ -248,24 +295,72 @@ class TestTrouble:
         assert catalog.refresh()
         with monkeypatch.context() as patched:
             patched.setattr(catalog.store, "read", fail)
+            clock.advance(LOOK_S)
             assert not catalog.refresh()
             with pytest.raises(StoreError):
                 catalog.look()
+        clock.advance(LOOK_S)
         assert catalog.refresh()
 
+    def test_whoever_hears_of_changes_cannot_make_them_fail(
+        self, functions: Functions, clock: FakeClock, tmp_path: Path
+    ) -> None:
+        def fail() -> None:
+            raise ValueError("as it must")
+
+        catalog = Catalog(
+            functions,
+            SQLiteOverrides(tmp_path / "queue.db"),
+            region="us-east-1",
+            account_id="123456789012",
+            defaults=DEFAULTS,
+            clock=clock,
+            on_change=fail,
+        )
+        catalog.change("f", setting(reserved_concurrency=0))
+        assert get(catalog).reserved_concurrency == 0
+
+    def test_what_is_kept_and_not_seen_yet_is_no_failure(
+        self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(known_mark: str | None = None) -> Snapshot | None:
+            raise StoreError("too many open files")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(catalog.store, "read", fail)
+            changed = catalog.change("f", setting(reserved_concurrency=0))
+        assert changed.reserved_concurrency == 0
+        assert get(catalog).reserved_concurrency == 0
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            b"?",
+            b"[]",
+            b"\xff",
+            b'{"later":1}',
+            b'{"reserved_concurrency":"1"}',
+            b'{"aliases":{"live":{"version":["1"]}}}',
+            b'{"aliases":[]}',
+            b'{"versions":{"2":{"handler":"a:b"}}}',
+            b'{"event_invoke_configs":{"$LATEST":{"maximum_retry_attempts":7}}}',
+        ],
+    )
     def test_a_text_that_cannot_be_read_puts_one_function_out_of_order(
-        self, catalog: Catalog, tmp_path: Path, caplog: pytest.LogCaptureFixture
+        self, catalog: Catalog, tmp_path: Path, caplog: pytest.LogCaptureFixture, text: bytes
     ) -> None:
         catalog.change("f", setting(reserved_concurrency=0))
         catalog.change("plain", setting(reserved_concurrency=1))
         with closing(sqlite3.connect(tmp_path / "queue.db")) as connection, connection:
-            connection.execute("UPDATE overrides SET document = '?' WHERE function_name = 'f'")
+            statement = "UPDATE overrides SET document = CAST(? AS TEXT) WHERE function_name = 'f'"
+            connection.execute(statement, (text,))
             connection.execute("UPDATE marks SET value = 'another'")
         catalog.look()
         for _ in range(2):
             with pytest.raises(StoreError, match="of function 'f' cannot be read"):
                 catalog.get("f")
         assert get(catalog, "plain").reserved_concurrency == 1
+        assert [each.reserved_concurrency for each in catalog] == [2, 1]
         assert catalog.has_deliveries()
         assert len(caplog.messages) == 1
         assert catalog.store.forget("f")

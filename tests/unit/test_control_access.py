@@ -239,7 +239,11 @@ LOGGED: list[tuple[str, object, str]] = [
     (f"PUT {CONCURRENCY}", reserve(1), "PutFunctionConcurrency of f"),
     (f"DELETE {CONCURRENCY}", None, "DeleteFunctionConcurrency of f"),
     (f"PUT {CONFIG}", RETRY, "PutFunctionEventInvokeConfig of f"),
-    (f"POST {config_of('f:$LATEST')}", RETRY, "UpdateFunctionEventInvokeConfig of f:$LATEST"),
+    (
+        f"POST {config_of('f:$LATEST')}",
+        {"MaximumEventAgeInSeconds": 60},
+        "UpdateFunctionEventInvokeConfig of f:$LATEST",
+    ),
     (f"DELETE {config_of(arn())}", None, f"DeleteFunctionEventInvokeConfig of {arn()}"),
     (f"POST {policy_of('f', 'live')}", permission(), "AddPermission of f"),
     (f"DELETE {policy_of('f:live')}/s3", None, "RemovePermission of f:live, s3"),
@@ -267,6 +271,16 @@ def test_who_changed_what_is_logged(caplog: pytest.LogCaptureFixture, principal:
         told = f"request {answer.headers['x-amzn-requestid']}: {text} by {principal}"
         assert caplog.record_tuples == [(LOGGER, logging.INFO, told)]
         caplog.clear()
+
+
+def test_calls_that_change_nothing_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    client = Client(make_app())
+    ask(client, f"POST {F}/versions", {})
+    with caplog.at_level(logging.INFO):
+        assert ask(client, f"POST {F}/versions", {}).status == 201
+        assert ask(client, f"DELETE {CONCURRENCY}").status == 204
+        assert ask(client, f"DELETE {F}/aliases/nobody").status == 204
+    assert LOGGER not in {record.name for record in caplog.records}
 
 
 def test_calls_that_read_or_are_denied_are_not_logged_as_changes(

@@ -540,6 +540,41 @@ def test_what_has_nothing_to_remove_writes_nothing(tmp_path: Path, request_line:
     deployments.close()
 
 
+def test_what_was_set_for_a_qualifier_that_is_gone_can_be_removed(
+    deployments: Deployments,
+) -> None:
+    """So that it does not hold again when there is one of that name."""
+    first = deployments.start()
+    get(first, f"POST {policy_of('f', '2')}", permission(), 201)
+    get(first, f"PUT {config_of('f', '2')}", RETRY)
+    get(first, f"POST {policy_of('f', 'live')}", permission(), 201)
+    client = deployments.start(only())
+    get(client, f"DELETE {policy_of('f')}/s3?Qualifier=2", status=204)
+    get(client, f"DELETE {config_of('f', '2')}", status=204)
+    get(client, f"DELETE {F}/aliases/live", status=204)
+    for path in (policy_of("f", "2"), config_of("f", "2"), policy_of("f", "live")):
+        assert ask(deployments.start(), f"GET {path}").status == 404
+
+
+def test_an_alias_whose_versions_are_both_gone_is_repaired_by_naming_one(
+    deployments: Deployments,
+) -> None:
+    both = alias(RoutingConfig={"AdditionalVersionWeights": {"2": 0.5}})
+    get(deployments.start(), f"POST {F}/aliases", both, 201)
+    client = deployments.start(only())
+    members = get(client, f"PUT {F}/aliases/new", {"FunctionVersion": "$LATEST"})
+    assert plain(members) == told_alias("new", "$LATEST")
+
+
+def test_numbers_of_versions_come_to_an_end(deployments: Deployments) -> None:
+    client = deployments.start(only(versions={"9" * 19: control.one}))
+    answer = ask(client, f"POST {F}/versions", {})
+    assert (answer.status, answer.headers["x-amzn-errortype"]) == (
+        400,
+        "InvalidParameterValueException",
+    )
+
+
 def test_the_number_of_a_version_that_is_gone_is_not_used_again(deployments: Deployments) -> None:
     """What was set for it is not to hold for another one."""
     get(deployments.start(), f"POST {policy_of('f', '2')}", permission(), 201)

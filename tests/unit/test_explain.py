@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -191,6 +193,40 @@ def test_no_secret_of_an_address_is_shown(
         assert "secret-token" not in shown
 
 
+def test_no_secret_of_what_is_set_of_a_function_that_is_gone_is_shown(
+    site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVOKEASYNC_WEBHOOK_SECRET", "whsec_" + "QUFB" * 8)
+    address = "https://example.com/hook?token=secret-token"
+    site.functions.add("gone", print, dead_letter=address)
+    site.set("POST", "/2015-03-31/functions/gone/versions")
+    site.functions._by_name.pop("gone")
+    for arguments in ([], ["--json"]):
+        main(["config", "site_of_config:functions", "--executor", site.executor, *arguments])
+        shown = capsys.readouterr().out
+        assert "https://example.com/hook?" in shown
+        assert "secret-token" not in shown
+
+
+def test_what_cannot_be_read_is_of_one_function(site: Site, rows: Rows) -> None:
+    site.set("PUT", f"/2017-10-31{F}/concurrency", {"ReservedConcurrentExecutions": 0})
+    path = site.executor.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE overrides SET document = '?'")
+        connection.execute("UPDATE marks SET value = 'another'")
+    found = rows()
+    assert found["plain timeout_s"] == (3, "default", None)
+    assert [key for key in found if key.startswith("thumbnail")] == ["thumbnail out of order"]
+    assert rows("--function", "plain").keys() == {key for key in found if key.startswith("plain")}
+
+
+def test_an_alias_for_a_version_that_is_gone_is_shown(site: Site, rows: Rows) -> None:
+    site.set("POST", f"/2015-03-31{F}/aliases", {"Name": "new", "FunctionVersion": "1"})
+    thumbnail = site.functions._by_name.pop("thumbnail")
+    site.functions.add("thumbnail", thumbnail.handler)
+    assert rows()["thumbnail:new alias of no version"] == ("1", "set", None)
+
+
 def test_an_unknown_function_is_an_error(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     target = ["site_of_config:functions", "--executor", site.executor]
     with pytest.raises(SystemExit) as ended:
@@ -207,8 +243,7 @@ def test_what_is_set_of_a_function_that_is_gone_is_shown_and_can_be_forgotten(
     site.set("PUT", f"/2017-10-31{F}/concurrency", {"ReservedConcurrentExecutions": 0})
     site.functions._by_name.pop("gone")
     assert rows("--function", "gone").keys() == {"gone not declared"}
-    text, source, _ = rows()["gone not declared"]
-    assert (json.loads(text)["reserved_concurrency"], source) == (0, "set")
+    assert rows()["gone not declared"] == ({"reserved_concurrency": 0}, "set", None)
     main(["forget", "gone", "--executor", site.executor])
     assert capsys.readouterr().out == "forgotten\n"
     assert "gone not declared" not in rows()
