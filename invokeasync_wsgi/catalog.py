@@ -223,14 +223,18 @@ class Catalog:
         ticket, now = next(self._tickets), self._clock.monotonic()
         known = self._state
         snapshot = self.store.read(known.snapshot.mark)
+        if snapshot is not None:
+            state = _State(ticket, snapshot, known, self.declared)
+            with self._replacing.get():
+                if ticket < self._state.ticket:
+                    return  # whoever began later knows better
+                self._state = state
+        # Last: from now on others go on without a look.
         self._read_at, self._look_at, self._failure = now, now + LOOK_S, None
-        if snapshot is None:
-            return
-        state = _State(ticket, snapshot, known, self.declared)
-        with self._replacing.get():
-            if ticket < self._state.ticket:
-                return  # whoever began later knows better
-            self._state = state
+        if snapshot is not None:
+            self._tell_of_change()
+
+    def _tell_of_change(self) -> None:
         try:
             self._on_change()
         except Exception:

@@ -18,7 +18,12 @@ from invokeasync_wsgi import Functions, StoreError
 from invokeasync_wsgi.catalog import FRESH_S, LOOK_S, STALE_S, Catalog
 from invokeasync_wsgi.config import AsyncSettings
 from invokeasync_wsgi.functions import Function
-from invokeasync_wsgi.overrides import EventInvokeConfig, PublishedVersion, SetAlias
+from invokeasync_wsgi.overrides import (
+    EventInvokeConfig,
+    Overrides,
+    PublishedVersion,
+    SetAlias,
+)
 from invokeasync_wsgi.store.overrides import Change, Snapshot
 from invokeasync_wsgi.store.overrides_file import SQLiteOverrides
 from invokeasync_wsgi.targets import Target
@@ -225,6 +230,26 @@ class TestLooking:
         assert seen.empty()
         may_go_on.set()
         assert [seen.get(timeout=10) for _ in threads] == [0, 0, 0]
+
+    def test_nobody_answers_from_nothing_while_another_works_out_what_it_has_read(
+        self, catalog: Catalog, make: Callable[[], Catalog], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make().change("f", setting(reserved_concurrency=0))
+        overlaid, others = Function.overlaid, queue.SimpleQueue[int | None]()
+        threads: list[threading.Thread] = []
+
+        def slowly(function: Function, overrides: Overrides) -> Function:
+            if not threads:
+                threads.append(
+                    threading.Thread(target=lambda: others.put(get(catalog).reserved_concurrency))
+                )
+                threads[0].start()
+                threads[0].join(0.05)
+            return overlaid(function, overrides)
+
+        monkeypatch.setattr(Function, "overlaid", slowly)
+        assert get(catalog).reserved_concurrency == 0
+        assert others.get(timeout=10) == 0
 
     def test_what_is_new_enough_waits_for_nobody(
         self, catalog: Catalog, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
