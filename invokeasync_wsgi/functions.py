@@ -298,8 +298,21 @@ class Function:
         function.known_aliases = {**self.known_aliases}
         for name, alias in overrides.aliases.items():
             if alias.version in function.known_versions:
-                function.known_aliases[name] = _as_set(name, alias, function.known_versions)
+                weights = function.weights_of(alias)
+                function.known_aliases[name] = Alias(
+                    name, alias.version, weights, alias.description
+                )
         return function
+
+    def weights_of(self, alias: Alias | SetAlias) -> dict[str, float]:
+        """The weights of an alias, without those of versions that are gone."""
+        known = self.known_versions
+        return {number: share for number, share in alias.weights.items() if number in known}
+
+    def number_of(self, qualifier: str | None) -> str:
+        """The number of the version that a qualifier means; of a weighted alias the first."""
+        alias = self.known_aliases.get(qualifier or "")
+        return (qualifier or names.LATEST) if alias is None else alias.version
 
     @property
     def lost_aliases(self) -> list[str]:
@@ -378,9 +391,9 @@ class Function:
     def event_invoke_config(self, qualifier: str | None) -> EventInvokeConfig | None:
         """What is set for the events of a qualifier, or else declared for all of the function's."""
         config = self.overrides.event_invoke_configs.get(qualifier or names.LATEST)
-        return self.declared_event_invoke_config() if config is None else config
+        return self._declared_event_invoke_config() if config is None else config
 
-    def declared_event_invoke_config(self) -> EventInvokeConfig | None:
+    def _declared_event_invoke_config(self) -> EventInvokeConfig | None:
         """What the application says of the function's events; ``None`` for nothing."""
         own = self._own_settings
         if not any(name in own for name in _OF_EVENT_INVOKE_CONFIG):
@@ -406,8 +419,7 @@ class Function:
             for name in _OF_EVENT_INVOKE_CONFIG:
                 value = getattr(config, name)
                 own[name] = self._target(value) if name in _DESTINATIONS else value
-        alias = self.known_aliases.get(qualifier or "")
-        number = qualifier or names.LATEST if alias is None else alias.version
+        number = self.number_of(qualifier)
         if number in self.overrides.versions:
             own["dead_letter"] = self.known_versions[number].dead_letter
         return replace(defaults, **{name: own[name] for name in own if own[name] is not None})
@@ -540,12 +552,6 @@ class Function:
 
 _DESTINATIONS = ("on_success", "on_failure")
 _OF_EVENT_INVOKE_CONFIG = ("maximum_retry_attempts", "maximum_event_age_s", *_DESTINATIONS)
-
-
-def _as_set(name: str, alias: SetAlias, versions: Mapping[str, Version]) -> Alias:
-    """An alias that clients have set, without weights of versions that are gone."""
-    weights = {number: alias.weights[number] for number in alias.weights if number in versions}
-    return Alias(name, alias.version, weights, alias.description)
 
 
 class Functions:

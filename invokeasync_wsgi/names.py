@@ -164,13 +164,14 @@ def text_violations(
     member: str, value: str, *, max_length: int, min_length: int = 1, pattern: str | None = None
 ) -> list[str]:
     """What is wrong with a text that must have a length and match a whole pattern."""
-    found = length_violation(member, value, max_length)
-    if len(value) < min_length:
-        least = f"have length greater than or equal to {min_length}"
-        found.append(_violation(member, value, least))
-    if pattern is not None and re.fullmatch(pattern, value, re.ASCII) is None:
-        found.append(_violation(member, value, f"satisfy regular expression pattern: {pattern}"))
-    return found
+    return _violations(
+        member,
+        value,
+        max_length=max_length,
+        min_length=min_length,
+        pattern=pattern,
+        matches=pattern is None or re.fullmatch(pattern, value, re.ASCII) is not None,
+    )
 
 
 def range_violations(member: str, value: int, low: int, high: int | None) -> list[str]:
@@ -226,12 +227,19 @@ def is_account_id(account_id: str) -> bool:
 
 
 def _violations(
-    member: str, value: str, *, max_length: int, pattern: str, matches: bool
+    member: str,
+    value: str,
+    *,
+    max_length: int,
+    min_length: int = 1,
+    pattern: str | None,
+    matches: bool,
 ) -> list[str]:
-    """`text_violations` for a value that matches by other rules than those it is told."""
+    """`text_violations` for a value that may match by other rules than those it is told."""
     found = length_violation(member, value, max_length)
-    if not value:
-        found.append(_violation(member, value, "have length greater than or equal to 1"))
+    if len(value) < min_length:
+        least = f"have length greater than or equal to {min_length}"
+        found.append(_violation(member, value, least))
     if not matches:
         found.append(_violation(member, value, f"satisfy regular expression pattern: {pattern}"))
     return found

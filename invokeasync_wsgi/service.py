@@ -54,11 +54,9 @@ _MAX_LOGGED_CHARS = 1000
 #: Seconds that a delivery may take, above the time-outs of the clients that make it.
 _DELIVERY_TIMEOUT_S = 180.0
 
-#: Deliveries are tried for six hours, and nothing is delivered of them.
-_DELIVERY_SETTINGS = AsyncSettings()
-
-#: Of an event whose own settings cannot be read: it waits for them as long as it may.
-_UNKNOWN_SETTINGS = AsyncSettings()
+#: Six hours, and nothing delivered at the end: of deliveries themselves, and of events whose
+#: own settings cannot be read just now.
+_PATIENT = AsyncSettings()
 
 _DELIVERED = Outcome(b"null", None, names.LATEST, 0.0, "application/json", str)
 
@@ -401,7 +399,7 @@ class Service:
                 _on_one_line(str(exc)),
                 extra=_fields(delivery),
             )
-            return _system_error(exc), self.put_off(delivery, _DELIVERY_SETTINGS)
+            return _system_error(exc), self.put_off(delivery, _PATIENT)
         return _DELIVERED, retry.SUCCEEDED
 
     def put_off(self, invocation: Invocation, settings: AsyncSettings) -> retry.Decision:
@@ -448,7 +446,7 @@ class Service:
             function = self.catalog.known(invocation.function_name) or known
         except StoreError:
             if known is None:
-                return _UNKNOWN_SETTINGS
+                return _PATIENT
             function = known
         if function is None:
             return self._async_settings
@@ -542,7 +540,7 @@ class DeliveryAttempt:
         if not self._ended.acquire(blocking=False):
             return None
         self.outcome = _system_error(TimeoutError(f"no end after {_DELIVERY_TIMEOUT_S:g} s"))
-        return self._service.put_off(self._delivery, _DELIVERY_SETTINGS)
+        return self._service.put_off(self._delivery, _PATIENT)
 
 
 def run_attempt(

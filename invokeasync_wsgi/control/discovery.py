@@ -63,7 +63,7 @@ def list_versions(call: Call) -> Answer:
 def get_function(call: Call) -> Answer:
     """GetFunction: its configuration, where its code is, its reservation and its tags."""
     function, reference = _qualified(call)
-    number = _number(function, reference)
+    number = function.number_of(reference.qualifier)
     location = f"python:{function.known_versions[number].reference}"
     members: dict[str, Any] = {
         "Configuration": _configuration(call, function, number, reference.qualifier),
@@ -79,7 +79,7 @@ def get_function(call: Call) -> Answer:
 def get_function_configuration(call: Call) -> Answer:
     """GetFunctionConfiguration."""
     function, reference = _qualified(call)
-    number = _number(function, reference)
+    number = function.number_of(reference.qualifier)
     return HTTPStatus.OK, _configuration(call, function, number, reference.qualifier)
 
 
@@ -152,12 +152,6 @@ def _qualified(call: Call) -> tuple[Function, FunctionReference]:
     reference = call.refer(qualifier)
     call.authorize(reference)
     return call.function(reference), reference
-
-
-def _number(function: Function, reference: FunctionReference) -> str:
-    """The number of the version that a qualifier means; of a weighted alias its first."""
-    alias = function.known_aliases.get(reference.qualifier or "")
-    return (reference.qualifier or names.LATEST) if alias is None else alias.version
 
 
 def _configuration(

@@ -18,7 +18,7 @@ from ..errors import (
     ResourceConflictException,
     ResourceNotFoundException,
 )
-from ..functions import Alias, Function
+from ..functions import Function
 from ..names import FunctionReference
 from ..overrides import UNQUALIFIED, Overrides, SetAlias, dropped
 from . import shapes
@@ -130,7 +130,7 @@ def update_alias(call: Call) -> Answer:
         alias = SetAlias(
             version=before.version if version is None else version,
             description=before.description if description is None else description,
-            weights=_weights_of(before, function) if weights is None else weights,
+            weights=function.weights_of(before) if weights is None else weights,
         )
         _require_versions(call, function, alias)
         return _with_alias(function.overrides, name, alias)
@@ -302,12 +302,6 @@ def _require_versions(call: Call, function: Function, alias: SetAlias) -> None:
             )
         if number not in function.known_versions:
             raise _no_version(call, function.name, number)
-
-
-def _weights_of(alias: Alias | SetAlias, function: Function) -> dict[str, float]:
-    """The weights of an alias, of versions that there are."""
-    known = function.known_versions
-    return {number: share for number, share in alias.weights.items() if number in known}
 
 
 def _no_version(call: Call, name: str, number: str) -> ResourceNotFoundException:

@@ -66,20 +66,25 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def make(functions: Functions, clock: FakeClock, tmp_path: Path) -> Callable[[], Catalog]:
+def make(functions: Functions, clock: FakeClock, tmp_path: Path) -> Callable[..., Catalog]:
     """Makes the catalogs of processes that share a file."""
-    return lambda: Catalog(
-        functions,
-        SQLiteOverrides(tmp_path / "queue.db"),
-        region="us-east-1",
-        account_id="123456789012",
-        defaults=DEFAULTS,
-        clock=clock,
-    )
+    path = tmp_path / "queue.db"
+
+    def make(functions: Functions = functions, **options: Any) -> Catalog:
+        given: dict[str, Any] = {
+            "region": "us-east-1",
+            "account_id": "123456789012",
+            "defaults": DEFAULTS,
+            "clock": clock,
+            **options,
+        }
+        return Catalog(functions, SQLiteOverrides(path), **given)
+
+    return make
 
 
 @pytest.fixture
-def catalog(make: Callable[[], Catalog]) -> Catalog:
+def catalog(make: Callable[..., Catalog]) -> Catalog:
     return make()
 
 
@@ -124,7 +129,7 @@ class TestLooking:
         assert get(catalog, "later").name == "later"
 
     def test_what_one_process_sets_another_sees_after_its_next_look(
-        self, make: Callable[[], Catalog], clock: FakeClock
+        self, make: Callable[..., Catalog], clock: FakeClock
     ) -> None:
         here, there = make(), make()
         assert get(there).reserved_concurrency == 2
@@ -135,7 +140,7 @@ class TestLooking:
         assert get(there).reserved_concurrency == 0
         assert LOOK_S <= 0.5
 
-    def test_or_at_once_if_it_is_told_to_look(self, make: Callable[[], Catalog]) -> None:
+    def test_or_at_once_if_it_is_told_to_look(self, make: Callable[..., Catalog]) -> None:
         here, there = make(), make()
         there.get("f")
         here.change("f", setting(reserved_concurrency=0))
@@ -180,18 +185,10 @@ class TestLooking:
         assert get(catalog).reserved_concurrency == 0
 
     def test_whoever_waits_for_a_change_is_told_once(
-        self, functions: Functions, clock: FakeClock, tmp_path: Path
+        self, make: Callable[..., Catalog], clock: FakeClock
     ) -> None:
         changes: list[int] = []
-        catalog = Catalog(
-            functions,
-            SQLiteOverrides(tmp_path / "queue.db"),
-            region="us-east-1",
-            account_id="123456789012",
-            defaults=DEFAULTS,
-            clock=clock,
-            on_change=lambda: changes.append(1),
-        )
+        catalog = make(on_change=lambda: changes.append(1))
         catalog.get("f")
         assert changes == []
         catalog.change("f", setting(reserved_concurrency=0))
@@ -206,7 +203,7 @@ class TestLooking:
         assert get(catalog, "plain") is before
 
     def test_nobody_answers_from_nothing_while_another_looks(
-        self, catalog: Catalog, make: Callable[[], Catalog], monkeypatch: pytest.MonkeyPatch
+        self, catalog: Catalog, make: Callable[..., Catalog], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Of two threads in a process that is new, or was idle for hours."""
         make().change("f", setting(reserved_concurrency=0))
@@ -232,7 +229,7 @@ class TestLooking:
         assert [seen.get(timeout=10) for _ in threads] == [0, 0, 0]
 
     def test_nobody_answers_from_nothing_while_another_works_out_what_it_has_read(
-        self, catalog: Catalog, make: Callable[[], Catalog], monkeypatch: pytest.MonkeyPatch
+        self, catalog: Catalog, make: Callable[..., Catalog], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         make().change("f", setting(reserved_concurrency=0))
         overlaid, others = Function.overlaid, queue.SimpleQueue[int | None]()
@@ -271,17 +268,17 @@ class TestLooking:
         assert LOOK_S <= FRESH_S < 1
 
 
+def fail_to_read(known_mark: str | None = None) -> Snapshot | None:
+    raise StoreError("too many open files")
+
+
 class TestTrouble:
     """With the file, or with what is in it."""
 
     @pytest.fixture
     def broken(self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         """Has the store fail from then on."""
-
-        def fail(known_mark: str | None = None) -> Snapshot | None:
-            raise StoreError("too many open files")
-
-        return lambda: monkeypatch.setattr(catalog.store, "read", fail)
+        return lambda: monkeypatch.setattr(catalog.store, "read", fail_to_read)
 
     def test_what_is_known_holds_for_a_while(
         self,
@@ -314,12 +311,9 @@ class TestTrouble:
     def test_it_is_over_when_it_is_over(
         self, catalog: Catalog, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fail(known_mark: str | None = None) -> Snapshot | None:
-            raise StoreError("too many open files")
-
         assert catalog.refresh()
         with monkeypatch.context() as patched:
-            patched.setattr(catalog.store, "read", fail)
+            patched.setattr(catalog.store, "read", fail_to_read)
             clock.advance(LOOK_S)
             assert not catalog.refresh()
             with pytest.raises(StoreError):
@@ -328,31 +322,20 @@ class TestTrouble:
         assert catalog.refresh()
 
     def test_whoever_hears_of_changes_cannot_make_them_fail(
-        self, functions: Functions, clock: FakeClock, tmp_path: Path
+        self, make: Callable[..., Catalog]
     ) -> None:
         def fail() -> None:
             raise ValueError("as it must")
 
-        catalog = Catalog(
-            functions,
-            SQLiteOverrides(tmp_path / "queue.db"),
-            region="us-east-1",
-            account_id="123456789012",
-            defaults=DEFAULTS,
-            clock=clock,
-            on_change=fail,
-        )
+        catalog = make(on_change=fail)
         catalog.change("f", setting(reserved_concurrency=0))
         assert get(catalog).reserved_concurrency == 0
 
     def test_what_is_kept_and_not_seen_yet_is_no_failure(
         self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fail(known_mark: str | None = None) -> Snapshot | None:
-            raise StoreError("too many open files")
-
         with monkeypatch.context() as patched:
-            patched.setattr(catalog.store, "read", fail)
+            patched.setattr(catalog.store, "read", fail_to_read)
             changed = catalog.change("f", setting(reserved_concurrency=0))
         assert changed.reserved_concurrency == 0
         assert get(catalog).reserved_concurrency == 0
@@ -458,19 +441,10 @@ class TestEvents:
         of_three = Target("directory", "file:///x/")
         assert told == {None: declared, "1": declared, "2": None, "3": of_three, "live": of_three}
 
-    def test_whether_anything_is_delivered_is_known(
-        self, functions: Functions, clock: FakeClock, tmp_path: Path
-    ) -> None:
+    def test_whether_anything_is_delivered_is_known(self, make: Callable[..., Catalog]) -> None:
         only_plain = Functions()
         only_plain.add("plain", one)
-        catalog = Catalog(
-            only_plain,
-            SQLiteOverrides(tmp_path / "queue.db"),
-            region="us-east-1",
-            account_id="123456789012",
-            defaults=AsyncSettings(),
-            clock=clock,
-        )
+        catalog = make(only_plain, defaults=AsyncSettings())
         assert not catalog.has_deliveries()
         configs = {"live": EventInvokeConfig(on_success="x")}
         catalog.change("plain", setting(event_invoke_configs=configs))
